@@ -3,9 +3,13 @@
 Reading gives RGB float frames in [0, 1], one by one (`open_clip`) or all at once (`read_clip`, `read_image`);
 writing takes them (`ClipWriter`, `write_clip`). Both hold a few frames at a time, however long the clip.
 
-Colours: video is written as limited-range BT.709 and tagged so; an untagged video is read as BT.601, as FFmpeg
-does. A transparent pixel shows white. Rotation (phone video, EXIF) is applied; other than square pixels are not.
+Colours: video is written as limited-range BT.709 and tagged so; an untagged video is read as BT.601, as
+FFmpeg does. A transparent pixel shows white. Rotation (phone video, EXIF) is applied; pixels that are not
+square stay as they are stored.
 """
+
+# av's stubs leave the stream of a packet open, and pyright then knows no method that touches packets.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, TypeAlias, cast
+from typing import Literal, Protocol, TypeAlias, cast, runtime_checkable
 from weakref import WeakSet
 
 import av
@@ -38,7 +42,14 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
 from av.video.stream import VideoStream
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -53,6 +64,9 @@ Frame: TypeAlias = Float[Tensor, "3 height width"]
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
 """One RGB frame as files hold it."""
 
+Rate: TypeAlias = Fraction | float | int
+"""Frames per second."""
+
 DEFAULT_RATE = Fraction(25)
 """Frames per second of what states no rate: a folder of images, a strip."""
 
@@ -60,7 +74,7 @@ MAX_PIXELS = 100_000_000
 """A picture or frame with more pixels is refused: it is a mistake or an attack, never a face."""
 
 _STILL_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
-_PICTURE_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
+_PICTURE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 # An MPO (a phone's JPEG with a preview behind it) and a paged TIFF hold several pictures, but no motion.
 _ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 # What Pillow's decoders raise on damaged bytes.
@@ -88,7 +102,7 @@ _SCALING = (
 _MICROSECOND = Fraction(1, 1_000_000)
 _NUMBERED = re.compile(r"\d{6,}\.png")
 
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Faults
 
 
@@ -114,7 +128,7 @@ def _require_file(path: Path, wanted: str) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path) -> Generator[None]:
     """Turn what a disk or an encoder says into one line about `path`."""
     try:
         yield
@@ -133,7 +147,7 @@ def _writing(path: Path) -> Iterator[None]:
     raise _fault(path, f"cannot be written ({reason})", "choose another path or file type")
 
 
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Pictures
 
 _warnings_lock = threading.Lock()
@@ -141,6 +155,7 @@ _warnings_lock = threading.Lock()
 
 def _identify(path: Path) -> Image.Image | None:
     """The opened picture, not yet decoded; `None` where the file is no picture."""
+    Image.init()  # asked for formats by name, Pillow would know only the five that it always loads
     # Pillow only warns of sizes somewhat above its limit, and would warn on the terminal: make it raise.
     try:
         with _warnings_lock, warnings.catch_warnings():
@@ -167,7 +182,7 @@ def _damaged_picture(path: Path, error: Exception) -> UserError:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def _decoding(path: Path) -> Generator[None]:
     try:
         yield
     except _PICTURE_FAULTS as error:
@@ -209,8 +224,8 @@ def _read_still(path: Path) -> Pixels:
 
 
 def _to_float(pixels: Pixels) -> Frame:
-    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    return torch.from_numpy(planes).float().div_(255.0)
+    planes = np.array(pixels.transpose(2, 0, 1), order="C")
+    return torch.as_tensor(planes, dtype=torch.float32).div_(255.0)
 
 
 def _to_bytes(frame: Frame) -> Pixels:
@@ -218,16 +233,15 @@ def _to_bytes(frame: Frame) -> Pixels:
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Video
 
 
-@contextmanager
-def _open_media(path: Path) -> Iterator[InputContainer]:
+def _open_media(path: Path) -> InputContainer:
     options = {"format_whitelist": _MEDIA_FORMATS, "protocol_whitelist": "file"}
     try:
         # Absolute, so that no name is taken for an address; metadata in an odd encoding is no fault.
-        container = av.open(str(path.absolute()), "r", options=options, metadata_errors="replace")
+        return av.open(str(path.absolute()), "r", options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         if isinstance(error, PermissionError):
             raise _fault(path, "cannot be read (permission denied)", "check its permissions") from None
@@ -236,8 +250,6 @@ def _open_media(path: Path) -> Iterator[InputContainer]:
             "this is no video that can be read, or it was cut off and lost its index",
             "give an intact mp4, webm, mov, mkv, avi or gif file",
         ) from None
-    with container:
-        yield container
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -303,36 +315,52 @@ def _broken_video(path: Path, frames: int, reason: str) -> UserError:
     return _fault(path, f"the video breaks off after {frames} frames ({reason})", way_out)
 
 
-def _upright(pixels: Pixels, frame: VideoFrame) -> Pixels:
-    """Turn and mirror as the frame's display matrix says (multiples of 90 degrees).
+class _Converter:
+    """RGB of the decoded frames of one video, upright and all of the first one's size.
 
-    The matrix (a, b, _, c, d, ...) takes column x and row y to column ax + cy and row bx + dy.
+    What is the same for all frames is found once: swscale's tables, which cost several times the conversion,
+    and the display matrix, since PyAV ties a frame that is asked for it into a reference cycle.
     """
-    side_data = cast(object, frame.side_data.get("DISPLAYMATRIX"))
-    if side_data is None:
-        return pixels
-    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(cast(bytes, side_data)), np.int32))
+
+    def __init__(self, first: VideoFrame) -> None:
+        self._reformatter = VideoReformatter()
+        # A stream may change its size on the way (a browser's recording does).
+        self._width, self._height = first.width, first.height
+        self._turning = _display_matrix(first)
+
+    def __call__(self, frame: VideoFrame) -> Pixels:
+        converted = self._reformatter.reformat(
+            frame, self._width, self._height, "rgb24", interpolation=_SCALING, threads=1
+        )
+        return _upright(cast(Pixels, converted.to_ndarray()), self._turning)
+
+
+def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+    """(a, b, c, d): column x and row y are shown at column ax + cy and row bx + dy."""
+    matrix = cast(bytes | None, frame.side_data.get("DISPLAYMATRIX"))
+    if matrix is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    return a, b, c, d
+
+
+def _upright(pixels: Pixels, turning: tuple[int, int, int, int]) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Turn and mirror as a display matrix says (multiples of 90 degrees)."""
+    a, b, c, d = turning
     if abs(b) + abs(c) > abs(a) + abs(d):
         pixels = pixels.transpose(1, 0, 2)
         a, d = c, b
     return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
-def _video_pixels(frame: VideoFrame) -> Pixels:
-    return _upright(cast(Pixels, frame.to_ndarray(format="rgb24", interpolation=_SCALING)), frame)
-
-
 def _video_frames(path: Path) -> Generator[Frame]:
-    shape: tuple[int, int] | None = None
+    convert: _Converter | None = None
     for decoded in _decode(path):
-        # A stream may change its size on the way (a browser's recording does); frames keep the first.
-        shape = shape or (decoded.width, decoded.height)
-        if (decoded.width, decoded.height) != shape:
-            decoded = decoded.reformat(width=shape[0], height=shape[1], interpolation=_SCALING)
-        yield _to_float(_video_pixels(decoded))
+        convert = convert or _Converter(decoded)
+        yield _to_float(convert(decoded))
 
 
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Reading
 
 
@@ -376,7 +404,7 @@ class ClipReader:
         self._running.add(frames)
         return frames
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ClipReader:
         return self
 
     def __exit__(
@@ -394,9 +422,9 @@ def open_clip(path: str | Path) -> ClipReader:
     """Open a clip for reading frame by frame.
 
     Args:
-        path: A video (mp4, webm, mov, mkv, avi, ...), an animated picture (gif, webp, png), a folder of equally
-            large images in natural order (2.png before 10.png), or a strip: one picture whose width is at
-            least twice its height and a multiple of it, which holds square frames side by side.
+        path: A video (mp4, webm, mov, mkv, avi, ...), an animated picture (gif, webp, png), a folder of
+            equally large images in natural order (2.png before 10.png), or a strip: one picture whose width
+            is at least twice its height and a multiple of it, which holds square frames side by side.
             Folders and strips play at 25 frames per second.
 
     Raises:
@@ -424,8 +452,9 @@ def open_clip(path: str | Path) -> ClipReader:
 def _open_video(path: Path) -> ClipReader:
     # The display matrix comes with the frames, so the size is known only from the first one.
     frames = _decode(path, threaded=False)
-    height, width, _ = _video_pixels(next(frames)).shape
+    first = next(frames)
     frames.close()
+    height, width, _ = _Converter(first)(first).shape
     with _open_media(path) as container:
         stream = _video_stream(container, path)
         rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
@@ -520,7 +549,7 @@ def read_clip(path: str | Path, *, size: int | None = None) -> Clip:
 
     Args:
         path: As for `open_clip`, which also tells the rate and reads without holding the clip in memory.
-        size: Side in pixels to which each frame is centre-cropped and resized; `None` keeps frames as they are.
+        size: Side in pixels to which each frame is centre-cropped and resized; `None` keeps each as it is.
 
     Raises:
         UserError: As `open_clip`, and where the file breaks off before its end.
@@ -528,7 +557,8 @@ def read_clip(path: str | Path, *, size: int | None = None) -> Clip:
     with open_clip(path) as reader:
         height, width = (reader.height, reader.width) if size is None else (size, size)
         # Filled in place: stacking a list would hold the clip twice.
-        clip = torch.empty(reader.frame_count or 1, 3, height, width)
+        # A header may promise anything, so no more than a start is taken on its word.
+        clip = torch.empty(min(reader.frame_count or 16, 2000), 3, height, width)
         count = 0
         for frame in reader:
             if count == len(clip):
@@ -574,7 +604,7 @@ def _video_frame(path: Path, wanted: int) -> Pixels:
     count = 0
     for count, decoded in enumerate(_decode(path, threaded=wanted > 0), start=1):
         if count > wanted:
-            return _video_pixels(decoded)
+            return _Converter(decoded)(decoded)
     raise _too_few_frames(path, count, wanted)
 
 
@@ -582,10 +612,11 @@ def _too_few_frames(path: Path, count: int, wanted: int) -> UserError:
     return _fault(path, f"there is no frame {wanted}, it has {count}", f"ask for 0 to {count - 1}")
 
 
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Writing
 
 
+@runtime_checkable
 class _Encoder(Protocol):
     """Takes frames of one size and makes the temporary file or folder whole."""
 
@@ -601,26 +632,26 @@ class _Encoder(Protocol):
 class ClipWriter:
     """Write a clip frame by frame, whole or not at all; the kind of file follows the name.
 
-    `.mp4` is H.264 (4:2:0, so an odd side gains one column or row, repeated from the edge), `.webm` VP9, `.gif`
-    256 colours a frame, and a name without suffix, with "/" at its end or of an existing folder becomes a
-    folder of 000000.png, 000001.png, ...
+    `.mp4` is H.264 (4:2:0, so an odd side gains one column or row, repeated from the edge), `.webm` VP9,
+    `.gif` 256 colours a frame, and a name without suffix, with "/" at its end or of an existing folder
+    becomes a folder of 000000.png, 000001.png, ...
 
-    Used as a context. Until it ends well everything goes to a hidden temporary neighbour; any exception removes
-    that, and what stood under the name before stays as it was.
+    Used as a context. Until it ends well everything goes to a hidden temporary neighbour; any exception
+    removes that, and what stood under the name before stays as it was.
 
-    A gif counts time in hundredths of a second and players refuse steps of less than two, so above 50 frames per
-    second it leaves out frames (sound speed is kept: the clip lasts as long).
+    A gif counts time in hundredths of a second and players refuse steps of less than two, so above 50 frames
+    per second frames are left out of it; the clip lasts as long as it should.
 
     Attributes:
         path: Where the clip goes.
         rate: Frames per second.
         frame_count: Frames taken so far.
-        audio_kept: Whether the clip has sound, from the first frame on. False for gif, for a folder, and where
-            `audio_from` has none.
+        audio_kept: Whether the clip has sound, known from the first frame on. False for gif, for a folder,
+            and where `audio_from` has none.
     """
 
     def __init__(
-        self, path: str | Path, *, rate: Fraction | float = DEFAULT_RATE, audio_from: str | Path | None = None
+        self, path: str | Path, *, rate: Rate = DEFAULT_RATE, audio_from: str | Path | None = None
     ) -> None:
         """Check the name; nothing is written before the context is entered.
 
@@ -628,8 +659,8 @@ class ClipWriter:
             path: The output. Missing parent folders are made.
             rate: Frames per second, above 0; a float is taken for the nearest fraction with a denominator up
                 to 1001, so that 29.97 becomes 30000/1001.
-            audio_from: The clip whose sound is copied (or encoded anew where the file type needs it), cut to the
-                length of the pictures. Sound is placed as in that clip, so keep its rate.
+            audio_from: The clip whose sound is copied (or encoded anew where the file type needs it), cut to
+                the length of the pictures. Sound keeps its own speed, so give that clip's `rate`.
 
         Raises:
             ValueError: `rate` is not above 0.
@@ -658,7 +689,7 @@ class ClipWriter:
     def audio_kept(self) -> bool:
         return self._encoder is not None and self._encoder.audio_kept
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ClipWriter:
         """Claim the place. Raises UserError where it cannot be written to."""
         with _writing(self.path):
             self._target.parent.mkdir(parents=True, exist_ok=True)
@@ -753,7 +784,7 @@ def write_clip(
     path: str | Path,
     frames: Clip | Iterable[Frame],
     *,
-    rate: Fraction | float = DEFAULT_RATE,
+    rate: Rate = DEFAULT_RATE,
     audio_from: str | Path | None = None,
 ) -> None:
     """Write a clip, whole or not at all.
@@ -882,7 +913,7 @@ class _GifEncoder:
 
 _RGB = av.VideoFormat("rgb24")
 
-_VIDEO_CODECS = {
+_VIDEO_CODECS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     ".mp4": ("libx264", {"crf": "17", "preset": "medium"}, {"movflags": "+faststart"}),
     ".webm": ("libvpx-vp9", {"crf": "24", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}, {}),
 }
@@ -899,6 +930,7 @@ class _VideoEncoder:
         self._count = 0
         # VP9 takes odd sides; 4:4:4 H.264, which would too, does not play in most browsers and phones.
         self._padding = (height % 2, width % 2) if path.suffix == ".mp4" else (0, 0)
+        self._reformatter = VideoReformatter()
         self._resources = ExitStack()
         self._container: OutputContainer = av.open(str(path), "w", options=container_options)
         stream = self._container.add_stream(codec, rate=rate, options=dict(options))
@@ -919,16 +951,21 @@ class _VideoEncoder:
         self._next_audio: Packet[AudioStream] | None = None
         self.audio_kept = False
         if audio_from is not None and audio_from.is_file():
-            self._take_audio(audio_from, path.suffix)
+            try:
+                self._take_audio(audio_from, path.suffix)
+            except BaseException:
+                self.abandon()
+                raise
 
     def _take_audio(self, path: Path, suffix: str) -> None:
-        if _identify(path) is not None:
+        if (picture := _identify(path)) is not None:
+            picture.close()
             return
         source = self._resources.enter_context(_open_media(path))
         sound = next((s for s in source.streams.audio if cast(object, s.codec_context) is not None), None)
         if sound is None:
             return
-        if sound.codec_context.name in _AUDIO_COPIED[suffix]:
+        if sound.codec_context.codec.canonical_name in _AUDIO_COPIED[suffix]:
             copy = self._container.add_stream_from_template(sound)
             self._audio = _copied_audio(path, source, sound, copy)
         else:
@@ -944,11 +981,13 @@ class _VideoEncoder:
         if any(self._padding):
             rows, columns = self._padding
             pixels = np.pad(pixels, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        frame = VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
+        frame = self._reformatter.reformat(
+            VideoFrame.from_ndarray(pixels, format="rgb24"),
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
             interpolation=_SCALING,
+            threads=1,
         )
         frame.colorspace = Colorspace.ITU709
         frame.color_range = ColorRange.MPEG
@@ -991,7 +1030,7 @@ def _sound_delay(source: InputContainer, sound: AudioStream) -> int:
 
 
 @contextmanager
-def _reading_sound(path: Path) -> Iterator[None]:
+def _reading_sound(path: Path) -> Generator[None]:
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
@@ -1041,7 +1080,7 @@ def _encoded_audio(
     yield from encoded.encode(None)
 
 
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Square frames
 
 

@@ -71,6 +71,10 @@ class FommConfig:
     estimate_jacobian: bool = True
     """Whether each keypoint carries a 2x2 local deformation."""
     estimate_occlusion_map: bool = True
+    single_jacobian_map: bool = False
+    """Whether all keypoints share one map of local deformations, each weighted by its own heatmap."""
+    keypoint_padding: int = 0
+    """Zeros around the features before the 7x7 keypoint head; published networks have 0."""
     temperature: float = 0.1
     """Of the softmax that makes a heatmap; lower is more peaked."""
     heatmap_variance: float = 0.01
@@ -90,8 +94,9 @@ class FommConfig:
         for name in ("num_keypoints", "block_expansion", "max_features", "num_bottleneck_blocks"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.num_down_blocks < 0:
-            raise ValueError(f"num_down_blocks must not be negative, got {self.num_down_blocks}")
+        for name in ("num_down_blocks", "keypoint_padding"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("temperature", "heatmap_variance"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -118,14 +123,16 @@ class KeypointDetector(nn.Module):
             num_blocks=detector.num_blocks,
             max_features=detector.max_features,
         )
-        self.kp = nn.Conv2d(self.predictor.out_channels, config.num_keypoints, 7)
+        width, padding = self.predictor.out_channels, config.keypoint_padding
+        self.kp = nn.Conv2d(width, config.num_keypoints, 7, padding=padding)
         self.jacobian: nn.Conv2d | None = None
         if config.estimate_jacobian:
-            self.jacobian = nn.Conv2d(self.predictor.out_channels, 4 * config.num_keypoints, 7)
+            maps = 1 if config.single_jacobian_map else config.num_keypoints
+            self.jacobian = nn.Conv2d(width, 4 * maps, 7, padding=padding)
             nn.init.zeros_(self.jacobian.weight)
             assert self.jacobian.bias is not None
             with torch.no_grad():
-                self.jacobian.bias.copy_(torch.eye(2).flatten().repeat(config.num_keypoints))
+                self.jacobian.bias.copy_(torch.eye(2).flatten().repeat(maps))
 
     def heatmaps(
         self, features: Float[Tensor, "batch channels rows cols"]

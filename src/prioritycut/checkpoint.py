@@ -1,0 +1,299 @@
+"""Weights on disk: safetensors with the config inside. Pickles are read only to convert published files.
+
+An animator's file holds its tensors under the model's own names and, as metadata, the config that builds it
+(sampling convention included) and what it was trained on. Nothing in it can run.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from prioritycut.configuration import config_from_json, config_to_json
+from prioritycut.errors import UserError
+from prioritycut.models.fomm import Fomm, FommConfig, HourglassConfig
+
+FORMAT = "prioritycut-animator-1"
+MODEL_FILE = "model.safetensors"
+"""Name of the animator's file in a run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointInfo:
+    """What a checkpoint says of itself."""
+
+    model: FommConfig
+    trained_on: str
+    """The data, as a person would name it: "puppets", "VoxCeleb"."""
+    steps: int = 0
+    """Training steps behind the weights."""
+    source: str = ""
+    """How the weights came to be: a preset, or the published file they were imported from."""
+
+
+def shipped_checkpoints() -> dict[str, Path]:
+    """Names that stand for weights inside the package."""
+    folder = Path(str(resources.files("prioritycut"))) / "weights"
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def find_checkpoint(path_or_name: str | Path) -> Path:
+    """The animator's file that a path, a run folder, or the name of shipped weights stands for.
+
+    Raises:
+        UserError: There is no such file; the message lists the shipped names.
+    """
+    path = Path(path_or_name)
+    if path.is_dir():
+        if not (path / MODEL_FILE).is_file():
+            raise UserError(f"{path}: no {MODEL_FILE} in this folder; give a run folder that has saved a checkpoint")
+        return path / MODEL_FILE
+    if path.is_file():
+        return path
+    shipped = shipped_checkpoints()
+    if str(path_or_name) in shipped:
+        return shipped[str(path_or_name)]
+    raise UserError(
+        f"{path}: no such checkpoint; give a .safetensors file, a run folder, or one of: {', '.join(shipped) or 'none'}"
+    )
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write safetensors whole or not at all.
+
+    Raises:
+        UserError: The disk is full or the place cannot be written; what stood under `path` still does.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial, dict(metadata))
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error}); free space or choose another place") from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file.
+
+    Raises:
+        UserError: It is missing, truncated, or something else, such as a pickle, which is not opened.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        return load_file(path), metadata
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; check the path") from error
+    except (SafetensorError, OSError) as error:
+        if _looks_like_pickle(path):
+            raise UserError(
+                f"{path}: a PyTorch pickle, which can hold code and is not opened here; "
+                "convert it with `prioritycut import-checkpoint`"
+            ) from error
+        raise UserError(f"{path}: not a whole safetensors file ({error}); copy or make it anew") from error
+
+
+def _looks_like_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start.startswith((b"PK\x03\x04", b"\x80"))
+
+
+def save_animator(path: Path, animator: Fomm, info: CheckpointInfo) -> None:
+    """Write an animator's weights with their config inside."""
+    save_tensors(path, animator.state_dict(), {"format": FORMAT, "info": config_to_json(info)})
+
+
+def read_info(path_or_name: str | Path) -> CheckpointInfo:
+    """What a checkpoint says of itself, without reading its weights."""
+    path = find_checkpoint(path_or_name)
+    return _info(path, _metadata(path))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return opened.metadata() or {}
+    except (SafetensorError, OSError):
+        return read_tensors(path)[1]  # says what is wrong
+
+
+def _info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
+    if metadata.get("format") != FORMAT or "info" not in metadata:
+        raise UserError(
+            f"{path}: safetensors, but not an animator of this toolkit (no config inside); "
+            "train one, or convert published weights with `prioritycut import-checkpoint`"
+        )
+    return config_from_json(CheckpointInfo, metadata["info"], where=path)
+
+
+def load_animator(path_or_name: str | Path, device: str | torch.device = "cpu") -> Fomm:
+    """Build an animator from its checkpoint, ready to run (evaluation mode, no gradients).
+
+    Args:
+        path_or_name: A .safetensors file, a run folder, or the name of shipped weights ("puppets").
+        device: Where it shall run.
+
+    Returns:
+        An object with `detect`, `render` and `config`; see `models/base.py`.
+
+    Raises:
+        UserError: No such file, not a checkpoint of ours, or one whose weights do not fit its config.
+    """
+    path = find_checkpoint(path_or_name)
+    tensors, metadata = read_tensors(path)
+    animator = Fomm(_info(path, metadata).model)
+    load_strictly(animator, tensors, where=path)
+    return animator.eval().requires_grad_(False).to(device)
+
+
+def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], *, where: Path) -> None:
+    """Load weights, all of them and no others.
+
+    Raises:
+        UserError: Names are missing, unexpected, or of another shape; the message lists them.
+    """
+    wanted = module.state_dict()
+    missing = sorted(set(wanted) - set(tensors))
+    unexpected = sorted(set(tensors) - set(wanted))
+    misshapen = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in sorted(set(wanted) & set(tensors))
+        if tensors[name].shape != wanted[name].shape
+    ]
+    faults = [
+        f"{len(names)} {label} ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
+        for label, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
+        if names
+    ]
+    if faults:
+        raise UserError(f"{where}: the weights do not fit the model: {'; '.join(faults)}; check the config or the file")
+    module.load_state_dict(dict(tensors))
+
+
+# Published FOMM files
+
+
+def read_pickle(path: Path) -> dict[str, Any]:
+    """A published `.pth.tar`, read so that nothing in it can run.
+
+    Raises:
+        UserError: Missing, broken, or a pickle that holds more than tensors and plain containers.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; check the path")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: not opened, for it is broken or holds code besides tensors; get the file from its authors"
+        ) from error
+    except Exception as error:
+        # A truncated or foreign file fails in torch in many ways; to the user they are one.
+        raise UserError(f"{path}: not a readable PyTorch file ({type(error).__name__}); copy it anew") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a {type(content).__name__}, not a dictionary of networks; is it a FOMM file?")
+    return content
+
+
+def published_config(path: Path) -> FommConfig:
+    """The model that a published FOMM YAML describes.
+
+    Raises:
+        UserError: It is missing, no YAML, lacks a setting, or has one that this model does not know.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; give the YAML published beside the checkpoint") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path}: not readable as YAML; give the YAML published beside the checkpoint") from error
+    try:
+        return _fomm_config(document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: lacks the setting {error}; give the YAML of a FOMM checkpoint") from error
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; give the YAML of a FOMM checkpoint") from error
+
+
+_HOURGLASS_FIELDS = {field.name for field in fields(HourglassConfig)}
+
+
+def _fomm_config(document: dict[str, Any]) -> FommConfig:
+    params = document["model_params"]
+    common = params["common_params"]
+    detector = dict(params["kp_detector_params"])
+    generator = dict(params["generator_params"])
+    dense_motion = dict(generator.pop("dense_motion_params"))
+    shape = document.get("frame_shape") or document["dataset_params"]["frame_shape"]
+    if common.get("num_channels", 3) != 3:
+        raise ValueError(f"num_channels is {common['num_channels']}, but frames here have 3")
+    if dense_motion.get("kp_variance", 0.01) != detector.pop("kp_variance", dense_motion.get("kp_variance", 0.01)):
+        raise ValueError("kp_variance differs between the networks")
+    config = FommConfig(
+        frame_size=min(shape[0], shape[1]),
+        num_keypoints=common["num_kp"],
+        estimate_jacobian=common.get("estimate_jacobian", False),
+        single_jacobian_map=detector.pop("single_jacobian_map", False),
+        keypoint_padding=detector.pop("pad", 0),
+        temperature=detector.pop("temperature"),
+        heatmap_variance=dense_motion.pop("kp_variance", 0.01),
+        estimate_occlusion_map=generator.pop("estimate_occlusion_map", False),
+        detector=_hourglass(detector),
+        dense_motion=_hourglass(dense_motion),
+        block_expansion=generator.pop("block_expansion"),
+        max_features=generator.pop("max_features"),
+        num_down_blocks=generator.pop("num_down_blocks"),
+        num_bottleneck_blocks=generator.pop("num_bottleneck_blocks"),
+    )
+    if generator:
+        raise ValueError(f"generator_params has unknown settings: {', '.join(generator)}")
+    return config
+
+
+def _hourglass(settings: dict[str, Any]) -> HourglassConfig:
+    unknown = set(settings) - _HOURGLASS_FIELDS
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+    return HourglassConfig(**{"scale_factor": 1.0, **settings})
+
+
+def import_checkpoint(checkpoint: Path, config: Path) -> tuple[Fomm, CheckpointInfo]:
+    """Read a published FOMM file strictly.
+
+    Args:
+        checkpoint: `.pth.tar` with `generator` and `kp_detector` (others, such as optimizers, are left out).
+        config: The YAML published beside it.
+
+    Raises:
+        UserError: Either file is unreadable, or names are missing or unexpected; the message lists them.
+    """
+    animator = Fomm(published_config(config))
+    content = read_pickle(checkpoint)
+    tensors = dict[str, Tensor]()
+    for part in ("kp_detector", "generator"):
+        if not isinstance(content.get(part), Mapping):
+            raise UserError(f"{checkpoint}: has no {part!r} (found: {', '.join(map(str, content))}); is it a FOMM file?")
+        tensors.update({f"{part}.{name}": value for name, value in content[part].items()})
+    load_strictly(animator, tensors, where=checkpoint)
+    info = CheckpointInfo(
+        model=animator.config, trained_on="unknown data", source=f"imported from {checkpoint.name} with {config.name}"
+    )
+    return animator.eval().requires_grad_(False), info
+
+

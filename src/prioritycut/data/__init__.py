@@ -1,0 +1,1 @@
+"""Clips in and out, training pairs, augmentation, and the embedded puppets."""
