@@ -40,12 +40,15 @@ def _puppets(size: int) -> list[TrainConfig]:
         ),
         perceptual=PerceptualConfig(weights="random", width=16, scales=(1.0, 0.5, 0.25)),
         losses=LossWeights(pixel=50.0),
+        optimizer=OptimizerConfig(learning_rate=3e-4, milestones=(34,)),
         data=PuppetData(),
         batch_size=16,
-        epochs=60,
+        epochs=40,
+        sample_every=250,
+        checkpoint_every=250,
     )
-    patch = PatchDiscriminatorConfig(block_expansion=16, max_features=128)
-    unet = UNetDiscriminatorConfig(block_expansion=16, max_features=128)
+    patch = PatchDiscriminatorConfig(block_expansion=8, max_features=128)
+    unet = UNetDiscriminatorConfig(block_expansion=8, max_features=128)
     return _ablation(fomm, replace(fomm, discriminator=patch), unet)
 
 
