@@ -6,17 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-
 import torch
 from jaxtyping import Float
 from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
-from prioritycut.drawing import draw_keypoints, label_bar, paint_map
-from prioritycut.geometry import inverse_2x2, resize_deformation, warp
+from prioritycut.geometry import inverse_2x2, multiply_2x2
 from prioritycut.models.base import EncodingAnimator, KeypointAnimator
 from prioritycut.outputs import AnimationOutput, Clip, Frames, Keypoints
-from prioritycut.regularizers import maps_at_frame_size, priority_cut_mask
 
 Frame = Float[Tensor, "3 height width"]
 
@@ -70,7 +67,8 @@ def transfer_motion(
     if relative_jacobian and jacobian is not None and driving_initial.jacobian is not None:
         if source.jacobian is None:
             raise ValueError("the driving keypoints carry jacobians, the source's do not; take both from one model")
-        jacobian = jacobian @ inverse_2x2(driving_initial.jacobian) @ source.jacobian
+        since_start = multiply_2x2(jacobian, inverse_2x2(driving_initial.jacobian).expand_as(jacobian))
+        jacobian = multiply_2x2(since_start, source.jacobian.expand_as(jacobian))
     return Keypoints(position, jacobian)
 
 
@@ -179,13 +177,8 @@ def animate_stream(
             output = animator.render_encoded(encoded, end)
         else:
             count = frames.shape[0]
-            output = animator.render(source.expand(count, -1, -1, -1), _repeated(start, count), end)
+            output = animator.render(source.expand(count, -1, -1, -1), start.expand(count), end)
         yield AnimatedFrames(frames, keypoints, end, output)
-
-
-def _repeated(keypoints: Keypoints, count: int) -> Keypoints:
-    jacobian = None if keypoints.jacobian is None else keypoints.jacobian.expand(count, -1, -1, -1)
-    return Keypoints(keypoints.position.expand(count, -1, -1), jacobian)
 
 
 def animate_clip(
@@ -213,67 +206,6 @@ def animate_clip(
         As many frames as `driving` has, in [0, 1].
     """
     transfer = MotionTransfer(relative=relative, relative_jacobian=relative_jacobian, adapt_scale=adapt_scale)
-    stream = animate_stream(
-        animator, source, driving, transfer=transfer, initial=initial, batch_size=batch_size
-    )
+    stream = animate_stream(animator, source, driving, transfer=transfer, initial=initial, batch_size=batch_size)
     parts = [batch.output.prediction for batch in stream]
     return torch.cat(parts) if parts else driving.new_zeros(0, *source.shape)
-
-
-EXPLAIN_PANELS = ("source", "driving", "deformed", "occlusion map", "background", "cut mask", "prediction")
-EXPLAIN_FRACTION = 0.3
-"""Share of the foreground that the explain clip's cut mask marks."""
-
-
-@torch.inference_mode()
-def explain_frames(
-    source: Frame, start: Keypoints, batch: AnimatedFrames, *, align_corners: bool = True, panel: int = 160
-) -> Iterator[Frame]:
-    """Show how each frame came about: the panels of `EXPLAIN_PANELS` side by side under their names.
-
-    Occlusion map: black is occluded, to be painted. Background: white is background. Cut mask: white is the 30%
-    of the foreground that PriorityCut would cut. A map that the model does not estimate is left grey.
-
-    Args:
-        source: The picture.
-        start: Its keypoints.
-        batch: From `animate_stream`.
-        align_corners: The animator's sampling convention.
-        panel: Smallest side of a panel, in pixels; small frames are enlarged.
-    """
-    motion, prediction = batch.output.motion, batch.output.prediction
-    count, _, height, width = prediction.shape
-    sources = source.expand(count, -1, -1, -1)
-    # Scattered pixels of the cut must stay whole, so maps are enlarged by repetition like everything else.
-    grey = torch.full_like(prediction, 0.5)
-    occlusion = background = cut = grey
-    if motion.occlusion_map is not None:
-        occlusion = paint_map(motion.occlusion_map, height, width)
-    if motion.background_mask is not None:
-        background = paint_map(motion.background_mask, height, width)
-    if motion.occlusion_map is not None and motion.background_mask is not None:
-        maps = maps_at_frame_size(motion, height, width, user="the cut mask")
-        cut = paint_map(priority_cut_mask(*maps, EXPLAIN_FRACTION).float(), height, width)
-    deformation = resize_deformation(motion.deformation, height, width)
-    panels = (
-        _drawn(sources, _repeated(start, count), panel),
-        _drawn(batch.driving, batch.driving_keypoints, panel),
-        *(
-            enlarge(frames, panel)
-            for frames in (warp(sources, deformation, align_corners=align_corners), occlusion, background, cut, prediction)
-        ),
-    )
-    side = panels[0].shape[-1]
-    bar = label_bar(list(EXPLAIN_PANELS), side)
-    for row in torch.cat(panels, dim=3).cpu():
-        yield torch.cat([bar, row], dim=1)
-
-
-def _drawn(frames: Frames, keypoints: Keypoints, panel: int) -> Frames:
-    return draw_keypoints(enlarge(frames, panel), keypoints)
-
-
-def enlarge(frames: Frames, side: int) -> Frames:
-    """Repeat pixels a whole number of times until the shorter side has at least `side`."""
-    times = -(-side // min(frames.shape[-2:]))
-    return frames.repeat_interleave(times, dim=-2).repeat_interleave(times, dim=-1)

@@ -61,7 +61,10 @@ def channels_at(level: int, block_expansion: int, max_features: int) -> int:
 class HourglassEncoder(nn.Module):
     def __init__(self, in_channels: int, block_expansion: int, num_blocks: int, max_features: int) -> None:
         super().__init__()
-        widths = [in_channels, *(channels_at(i + 1, block_expansion, max_features) for i in range(num_blocks))]
+        widths = [
+            in_channels,
+            *(channels_at(i + 1, block_expansion, max_features) for i in range(num_blocks)),
+        ]
         self.down_blocks = nn.ModuleList(DownBlock(widths[i], widths[i + 1]) for i in range(num_blocks))
 
     def forward(self, features: FeatureMap) -> list[FeatureMap]:

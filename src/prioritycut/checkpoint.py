@@ -77,7 +77,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial, dict(metadata))
+        save_file(
+            {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()},
+            partial,
+            dict(metadata),
+        )
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
@@ -178,7 +182,11 @@ def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], *, whe
     ]
     faults = [
         f"{len(names)} {label} ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
-        for label, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
+        for label, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", misshapen),
+        )
         if names
     ]
     if faults:
@@ -270,7 +278,12 @@ def _hourglass(settings: dict[str, Any]) -> HourglassConfig:
     unknown = set(settings) - _HOURGLASS_FIELDS
     if unknown:
         raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
-    return HourglassConfig(**{"scale_factor": 1.0, **settings})
+    return HourglassConfig(
+        block_expansion=settings["block_expansion"],
+        num_blocks=settings["num_blocks"],
+        max_features=settings["max_features"],
+        scale_factor=settings.get("scale_factor", 1.0),
+    )
 
 
 def import_checkpoint(checkpoint: Path, config: Path) -> tuple[Fomm, CheckpointInfo]:
@@ -288,12 +301,14 @@ def import_checkpoint(checkpoint: Path, config: Path) -> tuple[Fomm, CheckpointI
     tensors = dict[str, Tensor]()
     for part in ("kp_detector", "generator"):
         if not isinstance(content.get(part), Mapping):
-            raise UserError(f"{checkpoint}: has no {part!r} (found: {', '.join(map(str, content))}); is it a FOMM file?")
+            raise UserError(
+                f"{checkpoint}: has no {part!r} (found: {', '.join(map(str, content))}); is it a FOMM file?"
+            )
         tensors.update({f"{part}.{name}": value for name, value in content[part].items()})
     load_strictly(animator, tensors, where=checkpoint)
     info = CheckpointInfo(
-        model=animator.config, trained_on="unknown data", source=f"imported from {checkpoint.name} with {config.name}"
+        model=animator.config,
+        trained_on="unknown data",
+        source=f"imported from {checkpoint.name} with {config.name}",
     )
     return animator.eval().requires_grad_(False), info
-
-

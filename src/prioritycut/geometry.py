@@ -53,7 +53,11 @@ def warp(
     """
     exact = frames if frames.dtype == torch.float64 else frames.float()
     looked_up = F.grid_sample(
-        exact, deformation.to(exact.dtype), mode="bilinear", padding_mode=padding_mode, align_corners=align_corners
+        exact,
+        deformation.to(exact.dtype),
+        mode="bilinear",
+        padding_mode=padding_mode,
+        align_corners=align_corners,
     )
     return looked_up.to(frames.dtype)
 
@@ -110,6 +114,16 @@ def inverse_2x2(matrix: Float[Tensor, "*batch 2 2"]) -> Float[Tensor, "*batch 2 
     return adjugate / (a * d - b * c)[..., None, None]
 
 
+def multiply_2x2(left: Float[Tensor, "*batch 2 2"], right: Float[Tensor, "*batch 2 2"]) -> Float[Tensor, "*batch 2 2"]:
+    """Matrix product, written out: mixed precision would round `@` to half, and with it every coordinate."""
+    return (left[..., :, :, None] * right[..., None, :, :]).sum(-2)
+
+
+def apply_2x2(matrix: Float[Tensor, "*#batch 2 2"], vector: Float[Tensor, "*#batch 2"]) -> Float[Tensor, "*#batch 2"]:
+    """Matrix times vector, written out for the same reason."""
+    return (matrix * vector[..., None, :]).sum(-1)
+
+
 @dataclass(frozen=True, slots=True)
 class SmoothTransform:
     """A random affine map plus a thin-plate bending: T(z) = A z + t + sum_i w_i U(|z - c_i|).
@@ -131,7 +145,7 @@ class SmoothTransform:
 
     def points(self, position: Float[Tensor, "batch points 2"]) -> Float[Tensor, "batch points 2"]:
         """T at each point."""
-        moved = position @ self.affine[:, :, :2].mT + self.affine[:, None, :, 2]
+        moved = apply_2x2(self.affine[:, None, :, :2], position) + self.affine[:, None, :, 2]
         if self.control_points is None or self.weights is None:
             return moved
         radius = (position[:, :, None, :] - self.control_points).abs().sum(-1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from prioritycut.blocks import FeatureMap, ImagePyramid
 from prioritycut.errors import UserError
-from prioritycut.geometry import SmoothTransform, inverse_2x2
+from prioritycut.geometry import SmoothTransform, inverse_2x2, multiply_2x2
 from prioritycut.outputs import DiscriminatorOutput, Frames, Keypoints
 
 Scalar = Float[Tensor, ""]
@@ -128,9 +128,7 @@ def pixel_scores_for(output: DiscriminatorOutput, *, mode: GanMode) -> Tensor | 
     return output.pixel_score if mode == "lsgan" else output.pixel_logit
 
 
-def feature_matching_loss(
-    real: tuple[DiscriminatorOutput, ...], fake: tuple[DiscriminatorOutput, ...]
-) -> Scalar:
+def feature_matching_loss(real: tuple[DiscriminatorOutput, ...], fake: tuple[DiscriminatorOutput, ...]) -> Scalar:
     """Mean absolute difference of every encoder block's output, summed over blocks and scales.
 
     The real features are a target: no gradient flows into them. The decoder takes no part.
@@ -148,9 +146,7 @@ def feature_matching_loss(
 # Equivariance (equation 7)
 
 
-def equivariance_value_loss(
-    driving: Keypoints, transformed: Keypoints, transform: SmoothTransform
-) -> Scalar:
+def equivariance_value_loss(driving: Keypoints, transformed: Keypoints, transform: SmoothTransform) -> Scalar:
     """Keypoints of a transformed frame, carried back, shall be the keypoints of the frame: mean |difference|.
 
     `transformed` was detected in `transform.frames(driving_frame)`, whose pixel z shows the frame at T(z).
@@ -158,9 +154,7 @@ def equivariance_value_loss(
     return (driving.position - transform.points(transformed.position)).abs().mean()
 
 
-def equivariance_jacobian_loss(
-    driving: Keypoints, transformed: Keypoints, transform: SmoothTransform
-) -> Scalar:
+def equivariance_jacobian_loss(driving: Keypoints, transformed: Keypoints, transform: SmoothTransform) -> Scalar:
     """The same for local deformations: J_driving^-1 T' J_transformed shall be the identity.
 
     Raises:
@@ -168,8 +162,8 @@ def equivariance_jacobian_loss(
     """
     if driving.jacobian is None or transformed.jacobian is None:
         raise ValueError("these keypoints carry no jacobian; leave the jacobian's equivariance loss out")
-    carried = transform.jacobian(transformed.position) @ transformed.jacobian
-    product = inverse_2x2(driving.jacobian) @ carried
+    carried = multiply_2x2(transform.jacobian(transformed.position), transformed.jacobian)
+    product = multiply_2x2(inverse_2x2(driving.jacobian), carried)
     return (torch.eye(2, device=product.device, dtype=product.dtype) - product).abs().mean()
 
 
@@ -208,6 +202,9 @@ class Vgg19(nn.Module):
 
     Source: Simonyan & Zisserman, ICLR 2015.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, width: int = _BASE_WIDTH) -> None:
         super().__init__()
@@ -280,7 +277,9 @@ def load_vgg19(config: PerceptualConfig) -> Vgg19:
             state = torch.load(config.weights, map_location="cpu", weights_only=True)
         except Exception as error:
             # torch raises many kinds for a file that is no checkpoint; each means the same to the user.
-            raise UserError(f"{source}: not readable as weights ({type(error).__name__}); give VGG-19's file") from error
+            raise UserError(
+                f"{source}: not readable as weights ({type(error).__name__}); give VGG-19's file"
+            ) from error
     wanted = vgg.state_dict()
     missing = [name for name in wanted if name not in state or state[name].shape != wanted[name].shape]
     if missing:

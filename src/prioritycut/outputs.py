@@ -35,6 +35,13 @@ class Keypoints:
         jacobian = None if self.jacobian is None else self.jacobian[index]
         return Keypoints(self.position[index], jacobian)
 
+    def expand(self, batch: int) -> Keypoints:
+        """Keypoints of batch 1 repeated (no copy); others as they are."""
+        if self.position.shape[0] == batch:
+            return self
+        jacobian = None if self.jacobian is None else self.jacobian.expand(batch, -1, -1, -1)
+        return Keypoints(self.position.expand(batch, -1, -1), jacobian)
+
 
 @dataclass(frozen=True, slots=True)
 class MotionOutput:

@@ -18,7 +18,7 @@ from prioritycut.losses import LossWeights, PerceptualConfig
 from prioritycut.models.discriminators import PatchDiscriminatorConfig, UNetDiscriminatorConfig
 from prioritycut.models.fomm import FommConfig, HourglassConfig
 from prioritycut.regularizers import CutMix, PriorityCut
-from prioritycut.training import OptimizerConfig, TrainConfig
+from prioritycut.train_config import OptimizerConfig, TrainConfig
 
 _PUBLISHED = FommConfig()
 PAPER_BATCH = 20
@@ -40,7 +40,7 @@ def _puppets(size: int) -> list[TrainConfig]:
         ),
         perceptual=PerceptualConfig(weights="random", width=16, scales=(1.0, 0.5, 0.25)),
         losses=LossWeights(pixel=50.0),
-        optimizer=OptimizerConfig(learning_rate=3e-4, milestones=(34,)),
+        optimizer=OptimizerConfig(learning_rate=3e-4, milestones=(32,)),
         data=PuppetData(),
         batch_size=16,
         epochs=40,
@@ -83,9 +83,7 @@ def _full_size(
     plus = replace(
         fomm,
         discriminator=PatchDiscriminatorConfig(num_keypoints=keypoints, spectral_norm=spectral_norm),
-        optimizer=OptimizerConfig(
-            milestones=adversarial_milestones, keypoint_learning_rate=keypoint_learning_rate
-        ),
+        optimizer=OptimizerConfig(milestones=adversarial_milestones, keypoint_learning_rate=keypoint_learning_rate),
         batch_size=adversarial_batch,
         epochs=adversarial_epochs,
     )
@@ -94,7 +92,11 @@ def _full_size(
 
 
 def _ablation(
-    fomm: TrainConfig, plus: TrainConfig, discriminator: UNetDiscriminatorConfig, *, paper_batch: int | None = None
+    fomm: TrainConfig,
+    plus: TrainConfig,
+    discriminator: UNetDiscriminatorConfig,
+    *,
+    paper_batch: int | None = None,
 ) -> list[TrainConfig]:
     """The five rows of the paper's ablation."""
     prefix = fomm.name.removesuffix("fomm")

@@ -87,9 +87,7 @@ def priority_cut_mask(
     return _smallest(order, budget).view(batch, 1, height, width)
 
 
-def _fractions(
-    fraction: float | Float[Tensor, " batch"], batch: int, device: torch.device
-) -> Float[Tensor, " batch"]:
+def _fractions(fraction: float | Float[Tensor, " batch"], batch: int, device: torch.device) -> Float[Tensor, " batch"]:
     # Double precision: floor() of a share of a large image must not depend on float32's rounding.
     shares = torch.as_tensor(fraction, dtype=torch.float64, device=device)
     if shares.ndim not in (0, 1) or (shares.ndim == 1 and shares.shape[0] != batch):
@@ -102,7 +100,9 @@ def _fractions(
 def _smallest(values: Float[Tensor, "batch pixels"], count: Tensor) -> Bool[Tensor, "batch pixels"]:
     """True at the `count` smallest values of each row, earlier ones first where values are equal."""
     order = values.argsort(dim=1, stable=True)
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(values.shape[1], device=values.device).expand_as(order))
+    rank = torch.empty_like(order).scatter_(
+        1, order, torch.arange(values.shape[1], device=values.device).expand_as(order)
+    )
     return rank < count[:, None]
 
 
@@ -121,7 +121,12 @@ def random_mask(count: Tensor, height: int, width: int, *, generator: torch.Gene
 
 @torch.no_grad()
 def box_mask(
-    batch: int, height: int, width: int, *, generator: torch.Generator, device: torch.device | str | None = None
+    batch: int,
+    height: int,
+    width: int,
+    *,
+    generator: torch.Generator,
+    device: torch.device | str | None = None,
 ) -> BoolMask:
     """Mark one random box an image, as CutMix does.
 
@@ -162,9 +167,7 @@ def mix(
     return (1 - from_fake) * real + from_fake * fake
 
 
-def consistency_loss(
-    mixed_scores: Map, real_scores: Map, fake_scores: Map, from_fake: Mask
-) -> Float[Tensor, ""]:
+def consistency_loss(mixed_scores: Map, real_scores: Map, fake_scores: Map, from_fake: Mask) -> Float[Tensor, ""]:
     """Ask the discriminator to score a mixed frame as it scored the two that it was cut from.
 
     Mean over batch and pixels of (D(mix(real, fake)) - mix(D(real), D(fake)))^2, on the decoder's scores. The
@@ -191,7 +194,10 @@ def maps_at_frame_size(motion: MotionOutput, height: int, width: int, *, user: s
     """
     missing = [
         name
-        for name, value in (("occlusion map", motion.occlusion_map), ("background mask", motion.background_mask))
+        for name, value in (
+            ("occlusion map", motion.occlusion_map),
+            ("background mask", motion.background_mask),
+        )
         if value is None
     ]
     if missing or motion.occlusion_map is None or motion.background_mask is None:
@@ -276,9 +282,7 @@ def _check_priority(fraction: tuple[float, float], threshold: float) -> None:
 
 
 @torch.no_grad()
-def draw_mask(
-    regularizer: Regularizer, motion: MotionOutput, frames: Frames, *, generator: torch.Generator
-) -> Mask:
+def draw_mask(regularizer: Regularizer, motion: MotionOutput, frames: Frames, *, generator: torch.Generator) -> Mask:
     """Draw the mask of one regularized step.
 
     Args:
@@ -291,9 +295,7 @@ def draw_mask(
     device = frames.device
     match regularizer:
         case PriorityCut() | RandomCut():
-            occlusion, background = maps_at_frame_size(
-                motion, height, width, user=type(regularizer).__name__
-            )
+            occlusion, background = maps_at_frame_size(motion, height, width, user=type(regularizer).__name__)
             low, high = regularizer.fraction
             share = low + (high - low) * torch.rand(batch, generator=generator)
             if isinstance(regularizer, PriorityCut) and regularizer.mask_resolution == "occlusion":

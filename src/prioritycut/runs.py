@@ -1,12 +1,12 @@
 """A run folder: config, numbers, sample sheets, weights. Enough to read, repeat and go on with a run.
 
-    config.json          every setting, seed and preset name
-    code.json            versions of the code and of what it stands on
-    numbers.jsonl        one line of numbers every few steps
-    tensorboard/         the same for TensorBoard
-    samples/             sheets of pictures
-    model.safetensors    the animator, for `animate --checkpoint RUN`
-    state.safetensors    everything that `--resume` needs
+config.json          every setting, seed and preset name
+code.json            versions of the code and of what it stands on
+numbers.jsonl        one line of numbers every few steps
+tensorboard/         the same for TensorBoard
+samples/             sheets of pictures
+model.safetensors    the animator, for `animate --checkpoint RUN`
+state.safetensors    everything that `--resume` needs
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -45,14 +44,19 @@ def write_text(path: Path, text: str) -> None:
 
 def code_versions() -> dict[str, str]:
     """What the numbers of a run stand on: this package (and its commit, in a checkout), torch, Python, machine."""
-    versions = {"python": platform.python_version(), "machine": f"{platform.machine()}, {torch.get_num_threads()} threads"}
+    versions = {
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+    }
     for package in ("prioritycut", "torch", "lightning", "numpy"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "not installed"
     commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"], capture_output=True, text=True
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
     )
     if commit.returncode == 0:
         versions["commit"] = commit.stdout.strip()
@@ -87,7 +91,7 @@ class RunWriter:
         save_picture(self.folder / "samples" / f"step-{step:07d}.png", picture)
         self._tensorboard.add_image("samples", picture.clamp(0, 1), step)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> RunWriter:
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""Training: one config, one step for each network, one loop.
+"""Training: one step for each network, one loop.
 
 A step is: keypoints of source and driving frame -> prediction -> the generator's losses -> update; then the
 discriminator judges real, fake and, now and then, a mixed frame -> its losses -> update. Every random draw of a
@@ -7,38 +7,44 @@ step comes from (seed, step), so a run that was stopped goes on as if it had not
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from lightning.fabric import Fabric
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from torch import Tensor
 from torch.optim import Adam
 from torch.utils.data import DataLoader
 
-from prioritycut.checkpoint import CheckpointInfo, save_animator
+from prioritycut.checkpoint import CheckpointInfo, find_checkpoint, load_strictly, read_tensors, save_animator
 from prioritycut.configuration import config_from_json, config_to_json
 from prioritycut.data.augment import Pair
-from prioritycut.data.datasets import DataConfig, PuppetData, TrainingPairs, build_pairs
+from prioritycut.data.datasets import PuppetData, TrainingPairs, build_pairs
 from prioritycut.drawing import draw_keypoints, paint_deformation, paint_map, paint_scores, sheet
 from prioritycut.errors import UserError
 from prioritycut.geometry import random_transform, resize_deformation, warp
 from prioritycut.losses import (
     DiscriminatorLosses,
-    GanMode,
     GeneratorLosses,
-    LossWeights,
     PerceptualConfig,
     PerceptualLoss,
     discriminator_adversarial_loss,
@@ -48,123 +54,28 @@ from prioritycut.losses import (
     generator_adversarial_loss,
     pixel_scores_for,
 )
-from prioritycut.models.discriminators import (
-    Discriminator,
-    DiscriminatorConfig,
-    UNetDiscriminatorConfig,
-    build_discriminator,
-)
-from prioritycut.models.fomm import Fomm, FommConfig
+from prioritycut.models.discriminators import Discriminator, build_discriminator
+from prioritycut.models.fomm import Fomm
 from prioritycut.outputs import AnimationOutput, Frames, Keypoints
 from prioritycut.regularizers import (
     Mask,
     PriorityCut,
-    Regularizer,
     consistency_loss,
     draw_mask,
     mix,
     mix_probability,
     partner,
 )
-from prioritycut.runs import RunWriter, code_versions, load_state, model_path, save_state, state_path, write_text
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
-    """Adam, as the paper has it."""
-
-    learning_rate: float = 2e-4
-    keypoint_learning_rate: float | None = None
-    """Of the keypoint detector; `None` is the same rate, 0 leaves it as it is."""
-    betas: tuple[float, float] = (0.5, 0.999)
-    milestones: tuple[int, ...] = ()
-    """Epochs from which on the rates are a tenth."""
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0 or (self.keypoint_learning_rate or 0) < 0:
-            raise ValueError("learning_rate must be positive and keypoint_learning_rate not negative")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MixSchedule:
-    """How often the discriminator's step is regularized (SPEC section 3)."""
-
-    probability: float = 0.5
-    """Chance of a step once the ramp is over."""
-    warmup_epochs: int | None = None
-    """Length of the ramp; `None` is a fifth of the epochs, at least one (ambiguity A6)."""
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.probability <= 1.0:
-            raise ValueError(f"probability must lie in [0, 1], got {self.probability}")
-        if self.warmup_epochs is not None and self.warmup_epochs < 0:
-            raise ValueError(f"warmup_epochs must not be negative, got {self.warmup_epochs}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EquivarianceConfig:
-    """The random transform that keypoints must follow."""
-
-    sigma_affine: float = 0.05
-    sigma_bending: float = 0.005
-    control_points: int = 5
-
-    def __post_init__(self) -> None:
-        if self.sigma_affine < 0 or self.sigma_bending < 0 or self.control_points < 2:
-            raise ValueError("sigmas must not be negative and control_points at least 2")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Everything that a run depends on."""
-
-    name: str
-    """The preset that it began from."""
-    model: FommConfig
-    discriminator: DiscriminatorConfig | None = None
-    """`None` trains FOMM, a patch discriminator FOMM+, a U-Net the paper's ablation and PriorityCut."""
-    regularizer: Regularizer | None = None
-    """Which pixels are mixed; needs a U-Net discriminator."""
-    mixing: MixSchedule = field(default_factory=MixSchedule)
-    gan_mode: GanMode = "lsgan"
-    """Form of the adversarial loss (ambiguity A12)."""
-    losses: LossWeights = field(default_factory=LossWeights)
-    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
-    equivariance: EquivarianceConfig = field(default_factory=EquivarianceConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    data: DataConfig = field(default_factory=PuppetData)
-    batch_size: int = 20
-    epochs: int = 100
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    workers: int = 0
-    """Processes that prepare pairs beside the training one."""
-    seed: int = 0
-    log_every: int = 10
-    """Steps between lines of numbers."""
-    sample_every: int = 500
-    """Steps between sheets of pictures."""
-    checkpoint_every: int = 500
-    """Steps between saves; what is lost when the power goes."""
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "log_every", "sample_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.workers < 0:
-            raise ValueError(f"workers must not be negative, got {self.workers}")
-        if self.regularizer is not None and not isinstance(self.discriminator, UNetDiscriminatorConfig):
-            raise ValueError("a regularizer works on pixel scores, which only the U-Net discriminator gives")
-        if self.discriminator is not None and self.discriminator.num_keypoints not in (0, self.model.num_keypoints):
-            raise ValueError(
-                f"the discriminator is conditioned on {self.discriminator.num_keypoints} keypoints, but the model has "
-                f"{self.model.num_keypoints}; take that number or 0"
-            )
-
-    @property
-    def warmup_epochs(self) -> int:
-        """Length of the regularizer's ramp."""
-        explicit = self.mixing.warmup_epochs
-        return max(1, round(0.2 * self.epochs)) if explicit is None else explicit
+from prioritycut.runs import (
+    RunWriter,
+    code_versions,
+    load_state,
+    model_path,
+    save_state,
+    state_path,
+    write_text,
+)
+from prioritycut.train_config import OptimizerConfig, TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +164,13 @@ def discriminator_losses(
         mixed_frames = mix(real_frames, partner(config.regularizer, fake_frames), mask)
         mixed = discriminator(mixed_frames, keypoints)[0].pixel_score
         real_score, fake_score = real[0].pixel_score, fake[0].pixel_score
-        assert mixed is not None and real_score is not None and fake_score is not None  # TrainConfig saw to it
+        if mixed is None or real_score is None or fake_score is None:
+            raise ValueError("a regularizer works on pixel scores, which only the U-Net discriminator gives")
         consistency = consistency_loss(mixed, real_score, partner(config.regularizer, fake_score), mask)
     return DiscriminatorLosses(encoder, decoder, consistency)
 
 
-def step_mask(
-    config: TrainConfig, epoch: int, output: AnimationOutput, *, generator: torch.Generator
-) -> Mask | None:
+def step_mask(config: TrainConfig, epoch: int, output: AnimationOutput, *, generator: torch.Generator) -> Mask | None:
     """The mask of this step if its coin falls so, else `None` (SPEC section 3)."""
     if config.regularizer is None:
         return None
@@ -301,12 +211,13 @@ class Trainer:
         self.config, self.fabric = config, fabric
         fabric.seed_everything(config.seed, verbose=False)
         built = build_networks(config)
-        # Convolutions run up to three times faster with channels last; the numbers are the same to rounding.
-        layout = torch.channels_last
+        if config.init_from is not None:
+            path = find_checkpoint(config.init_from)
+            load_strictly(built.animator, read_tensors(path)[0], where=path)
         self.networks = Networks(
-            built.animator.to(fabric.device, memory_format=layout),
-            None if built.discriminator is None else built.discriminator.to(fabric.device, memory_format=layout),
-            built.perceptual.to(fabric.device, memory_format=layout),
+            _placed(built.animator, fabric.device),
+            None if built.discriminator is None else _placed(built.discriminator, fabric.device),
+            _placed(built.perceptual, fabric.device),
         )
         rates, animator = config.optimizer, self.networks.animator
         keypoint_rate = rates.learning_rate if rates.keypoint_learning_rate is None else rates.keypoint_learning_rate
@@ -355,9 +266,7 @@ class Trainer:
         fake = generated.output.prediction.detach()
         mask = step_mask(config, epoch, generated.output, generator=generator)
         with self.fabric.autocast():
-            judged = discriminator_losses(
-                discriminator, config, driving, fake, generated.driving_keypoints, mask
-            )
+            judged = discriminator_losses(discriminator, config, driving, fake, generated.driving_keypoints, mask)
         total = judged.total(config.losses)
         self.discriminator_optimizer.zero_grad()
         total.backward()
@@ -374,6 +283,14 @@ class Trainer:
         for name, optimizer in self.optimizers.items():
             for group, rate in zip(optimizer.param_groups, self._base_rates[name], strict=True):
                 group["lr"] = rate * factor
+
+
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+
+def _placed(network: Network, device: torch.device) -> Network:
+    # Convolutions run up to three times faster with channels last; the numbers are the same to rounding.
+    return network.to(device=device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def asdict_tensors(losses: GeneratorLosses | DiscriminatorLosses) -> dict[str, Tensor]:
@@ -445,7 +362,7 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[StopRequest]:
+def stop_on_signal() -> Generator[StopRequest]:
     """Turn SIGINT and SIGTERM into a request, so that a step is never torn. A second Ctrl-C stops at once."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -466,14 +383,19 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 
 def train(
-    config: TrainConfig, output: Path, *, steps: int | None = None, resume: bool = False, console: Console | None = None
+    config: TrainConfig,
+    output: Path,
+    *,
+    steps: int | None = None,
+    resume: bool = False,
+    console: Console | None = None,
 ) -> Path:
     """Train until the config's epochs are over.
 
     Args:
         config: What to train and how.
         output: The run folder.
-        steps: Stop after this many steps in all; the regularizer's ramp then has the epochs that they make.
+        steps: Stop after this many steps in all. Nothing else changes, so a longer run may go on from there.
         resume: Go on with the run in `output`, if there is one; its own config is used and must be this one.
         console: Where progress is shown; `None` shows none.
 
@@ -486,16 +408,21 @@ def train(
     """
     if steps is not None and steps < 1:
         raise UserError(f"--steps must be at least 1, got {steps}")
+    if config.optimizer.keypoint_learning_rate == 0.0 and config.init_from is None:
+        raise UserError(
+            f"{config.name} leaves the keypoint detector as it is, so it must come trained: give the checkpoint of "
+            "a trained FOMM by --init-from, or --optimizer.keypoint-learning-rate 2e-4"
+        )
     pairs = build_pairs(config.data, config.model.frame_size, seed=config.seed)
     steps_per_epoch = max(1, len(pairs.source) // config.batch_size)
-    if steps is not None:
-        config = replace(config, epochs=math.ceil(steps / steps_per_epoch))
     total_steps = steps or config.epochs * steps_per_epoch
     config = _open_run(config, output, resume=resume)
 
     fabric = Fabric(accelerator="auto", devices=1, precision=config.precision)
     trainer = Trainer(config, fabric)
     first = load_state(output, trainer.modules, trainer.optimizers) if state_path(output).exists() else 0
+    if first >= total_steps:
+        return model_path(output)
 
     def save(step: int) -> None:
         save_state(output, step, trainer.modules, trainer.optimizers)
@@ -506,31 +433,34 @@ def train(
     shown = torch.stack([TrainingPairs(pairs.source, pairs.augmentation, seed=config.seed + 1)[i] for i in range(4)])
     shown = shown.to(fabric.device)
     loader = _loader(pairs, config, first, total_steps)
-    with RunWriter(output, first_step=first) as writer, _progress(console, total_steps, first) as advance:
-        with stop_on_signal() as stop:
-            step, started = first, time.perf_counter()
-            for batch in loader:
-                step += 1
-                epoch = (step - 1) // steps_per_epoch
-                numbers = trainer.step(batch.to(fabric.device), step=step, epoch=epoch)
-                if not math.isfinite(numbers["loss/generator"] + numbers.get("loss/discriminator", 0.0)):
-                    raise UserError(
-                        f"{output}: the loss of step {step} is not finite, so the run stops; the weights of the last "
-                        "save are whole. Lower --optimizer.learning-rate and use --resume"
-                    )
-                done = step == total_steps or stop.by is not None
-                if step % config.log_every == 0 or step == 1 or done:
-                    numbers["time/steps_per_second"] = (step - first) / (time.perf_counter() - started)
-                    writer.numbers(step, {"epoch": epoch, **numbers})
-                if step % config.sample_every == 0 or done:
-                    writer.picture(step, sample_sheet(trainer.networks, config, shown).cpu())
-                if step % config.checkpoint_every == 0 or done:
-                    save(step)
-                advance(step, numbers)
-                if done:
-                    break
-            if stop.by is not None and step < total_steps:
-                raise KeyboardInterrupt(f"stopped after step {step} of {total_steps}; go on with --resume")
+    with (
+        RunWriter(output, first_step=first) as writer,
+        _progress(console, total_steps, first) as advance,
+        stop_on_signal() as stop,
+    ):
+        step, started = first, time.perf_counter()
+        for batch in loader:
+            step += 1
+            epoch = (step - 1) // steps_per_epoch
+            numbers = trainer.step(batch.to(fabric.device), step=step, epoch=epoch)
+            if not math.isfinite(numbers["loss/generator"] + numbers.get("loss/discriminator", 0.0)):
+                raise UserError(
+                    f"{output}: the loss of step {step} is not finite, so the run stops; the weights of the last "
+                    "save are whole. Lower --optimizer.learning-rate and use --resume"
+                )
+            done = step == total_steps or stop.by is not None
+            if step % config.log_every == 0 or step == 1 or done:
+                numbers["time/steps_per_second"] = (step - first) / (time.perf_counter() - started)
+                writer.numbers(step, {"epoch": epoch, **numbers})
+            if step % config.sample_every == 0 or done:
+                writer.picture(step, sample_sheet(trainer.networks, config, shown).cpu())
+            if step % config.checkpoint_every == 0 or done:
+                save(step)
+            advance(step, numbers)
+            if done:
+                break
+        if stop.by is not None and step < total_steps:
+            raise KeyboardInterrupt(f"stopped after step {step} of {total_steps}; go on with --resume")
     return model_path(output)
 
 
@@ -549,14 +479,8 @@ def _open_run(config: TrainConfig, output: Path, *, resume: bool) -> TrainConfig
             )
         return stored
     write_text(config_file, config_to_json(config))
-    write_text(output / "code.json", _as_json(code_versions()))
+    write_text(output / "code.json", json.dumps(code_versions(), indent=2))
     return config
-
-
-def _as_json(values: dict[str, str]) -> str:
-    import json
-
-    return json.dumps(values, indent=2)
 
 
 def _differences(stored: object, given: object, name: str = "") -> list[str]:
@@ -569,15 +493,19 @@ def _loader(pairs: TrainingPairs, config: TrainConfig, first_step: int, last_ste
     """Batches of the pairs that belong to the steps after `first_step`."""
     numbers = range(first_step * config.batch_size, last_step * config.batch_size)
     return DataLoader(
-        pairs, batch_size=config.batch_size, sampler=numbers, num_workers=config.workers, drop_last=True  # pyright: ignore
+        pairs,
+        batch_size=config.batch_size,
+        sampler=numbers,
+        num_workers=config.workers,
+        drop_last=True,  # pyright: ignore
     )
 
 
 @contextmanager
-def _progress(console: Console | None, total: int, first: int):
-    if console is None:
-        yield lambda step, numbers: None
-        return
+def _progress(
+    console: Console | None, total: int, first: int
+) -> Generator[Callable[[int, dict[str, float]], None]]:
+    """A progress bar with the two losses; without a console nothing is shown."""
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -586,7 +514,7 @@ def _progress(console: Console | None, total: int, first: int):
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console or Console(quiet=True)) as progress:
         task = progress.add_task("training", total=total, completed=first, losses="")
 
         def advance(step: int, numbers: dict[str, float]) -> None:

@@ -82,9 +82,7 @@ def write_raw_video(path: Path, count: int = 40, sound: str | None = None, secon
         if sound is not None:
             wave = np.sin(np.arange(int(48000 * seconds)) * 440 * 2 * np.pi / 48000).astype(np.float32) * 0.5
             for start in range(0, len(wave), 960):
-                chunk = av.AudioFrame.from_ndarray(
-                    wave[None, start : start + 960], format="flt", layout="mono"
-                )
+                chunk = av.AudioFrame.from_ndarray(wave[None, start : start + 960], format="flt", layout="mono")
                 chunk.sample_rate, chunk.pts = 48000, start
                 chunk.time_base = Fraction(1, 48000)
                 container.mux(audio.encode(chunk))
@@ -147,9 +145,7 @@ def test_a_written_clip_keeps_count_rate_and_size(tmp_path, name, rate):
         assert len(list(reader)) == 12
 
 
-@pytest.mark.parametrize(
-    ("name", "tolerance"), [("a.mp4", 0.02), ("a.webm", 0.02), ("a.gif", 0.02), ("a", 0.0021)]
-)
+@pytest.mark.parametrize(("name", "tolerance"), [("a.mp4", 0.02), ("a.webm", 0.02), ("a.gif", 0.02), ("a", 0.0021)])
 def test_a_written_clip_keeps_what_it_shows(tmp_path, name, tolerance):
     clip = moving_square(10)
     write_clip(tmp_path / name, clip)
@@ -245,9 +241,7 @@ def resident_megabytes() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="only Linux tells a process's memory this way"
-)
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells a process's memory this way")
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif"])
 def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path, name):
     # 120 frames that were kept would take 22 MB as bytes and 90 MB as floats.
@@ -292,9 +286,7 @@ def test_sound_is_kept_and_ends_with_the_pictures(tmp_path, source, codec, targe
 
 def test_sound_and_pictures_are_interleaved(tmp_path):
     write_raw_video(tmp_path / "s.mp4", 200, "aac", seconds=10.0)
-    write_clip(
-        tmp_path / "o.mp4", moving_square(20).repeat(10, 1, 1, 1), rate=20, audio_from=tmp_path / "s.mp4"
-    )
+    write_clip(tmp_path / "o.mp4", moving_square(20).repeat(10, 1, 1, 1), rate=20, audio_from=tmp_path / "s.mp4")
     with av.open(str(tmp_path / "o.mp4")) as container:
         positions: dict[str, list[int]] = {"video": [], "audio": []}
         for packet in container.demux():
@@ -329,9 +321,7 @@ def test_a_silent_driver_gives_a_silent_clip(tmp_path, source):
 
 
 def test_a_missing_sound_file_is_refused_before_any_work(tmp_path):
-    refusal(
-        tmp_path / "no.mp4", lambda: ClipWriter(tmp_path / "o.mp4", audio_from=tmp_path / "no.mp4"), "sound"
-    )
+    refusal(tmp_path / "no.mp4", lambda: ClipWriter(tmp_path / "o.mp4", audio_from=tmp_path / "no.mp4"), "sound")
 
 
 def test_a_sound_source_that_is_no_media_file_is_named(tmp_path):
@@ -438,9 +428,7 @@ def test_gif_disposal_and_durations_are_honoured(tmp_path):
 
 def test_an_animated_webp_is_a_clip(tmp_path):
     pictures = [Image.new("RGB", (32, 32), (level, 0, 0)) for level in (0, 100, 200)]
-    pictures[0].save(
-        tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=40, lossless=True
-    )
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=40, lossless=True)
     with open_clip(tmp_path / "a.webp") as reader:
         assert (reader.rate, reader.frame_count) == (25, 3)
         assert [round(float(frame[0, 0, 0]) * 255) for frame in reader] == [0, 100, 200]

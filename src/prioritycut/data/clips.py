@@ -94,10 +94,7 @@ _MEDIA_FORMATS = "mov,matroska,avi,flv,mpeg,mpegts,mpegvideo,asf,ogg,ivf,h264,he
 _HEIC_BRANDS = frozenset({"heic", "heix", "heim", "heis", "mif1", "msf1"})
 # Without these flags swscale halves the chroma resolution once more, and flat colours come back 4/255 off.
 _SCALING = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
+    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
 _MICROSECOND = Fraction(1, 1_000_000)
 _NUMBERED = re.compile(r"\d{6,}\.png")
@@ -122,9 +119,7 @@ def _require_file(path: Path, wanted: str) -> None:
         if path.stat().st_size == 0:
             raise _fault(path, "the file is empty (0 bytes)", "copy or download it again")
     except OSError as error:
-        raise _fault(
-            path, f"cannot be read ({error.strerror})", "check the path and its permissions"
-        ) from None
+        raise _fault(path, f"cannot be read ({error.strerror})", "check the path and its permissions") from None
 
 
 @contextmanager
@@ -650,9 +645,7 @@ class ClipWriter:
             and where `audio_from` has none.
     """
 
-    def __init__(
-        self, path: str | Path, *, rate: Rate = DEFAULT_RATE, audio_from: str | Path | None = None
-    ) -> None:
+    def __init__(self, path: str | Path, *, rate: Rate = DEFAULT_RATE, audio_from: str | Path | None = None) -> None:
         """Check the name; nothing is written before the context is entered.
 
         Args:
@@ -720,9 +713,7 @@ class ClipWriter:
             with _writing(self.path):
                 self._encoder = self._start(width=pixels.shape[1], height=pixels.shape[0])
         if pixels.shape != self._shape:
-            raise ValueError(
-                f"the first frame has shape {self._shape}, frame {self.frame_count} {pixels.shape}"
-            )
+            raise ValueError(f"the first frame has shape {self._shape}, frame {self.frame_count} {pixels.shape}")
         with _writing(self.path):
             self._encoder.write(pixels)
         self.frame_count += 1
@@ -1019,12 +1010,7 @@ class _VideoEncoder:
 def _sound_delay(source: InputContainer, sound: AudioStream) -> int:
     """What to take off the sound's time stamps so that the pictures begin at 0."""
     pictures = next(iter(source.streams.video), None)
-    if (
-        pictures is None
-        or pictures.start_time is None
-        or pictures.time_base is None
-        or sound.time_base is None
-    ):
+    if pictures is None or pictures.start_time is None or pictures.time_base is None or sound.time_base is None:
         return 0
     return round(pictures.start_time * pictures.time_base / sound.time_base)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -63,6 +63,7 @@ class FolderData:
 DataConfig = PuppetData | FolderData
 
 
+@runtime_checkable
 class PairSource(Protocol):
     """Something that has clips to draw pairs from."""
 

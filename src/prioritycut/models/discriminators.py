@@ -115,8 +115,7 @@ class PatchEncoder(nn.Module):
         spectral = config.spectral_norm
         widths = encoder_widths(config)
         self.down_blocks = nn.ModuleList(
-            EncoderBlock(widths[i], widths[i + 1], normalize=i > 0, spectral=spectral)
-            for i in range(config.num_blocks)
+            EncoderBlock(widths[i], widths[i + 1], normalize=i > 0, spectral=spectral) for i in range(config.num_blocks)
         )
         self.conv = _normalized(nn.Conv2d(widths[-1], 1, 1), spectral)
 
@@ -134,7 +133,10 @@ class PatchEncoder(nn.Module):
 def encoder_widths(config: PatchDiscriminatorConfig | UNetDiscriminatorConfig) -> list[int]:
     """Channels of the input and of each block's output: the first block has twice `block_expansion`."""
     blocks = range(1, config.num_blocks + 1)
-    return [3 + config.num_keypoints, *(channels_at(i, config.block_expansion, config.max_features) for i in blocks)]
+    return [
+        3 + config.num_keypoints,
+        *(channels_at(i, config.block_expansion, config.max_features) for i in blocks),
+    ]
 
 
 def pooled_features(before_pooling: tuple[FeatureMap, ...]) -> tuple[FeatureMap, ...]:
@@ -173,7 +175,10 @@ class PatchDiscriminator(nn.Module):
         outputs = list[DiscriminatorOutput]()
         for level, encoder in zip(self.pyramid(frames), self.discs.values(), strict=True):
             conditioned = with_heatmaps(
-                level, keypoints, num_keypoints=self.config.num_keypoints, variance=self.config.heatmap_variance
+                level,
+                keypoints,
+                num_keypoints=self.config.num_keypoints,
+                variance=self.config.heatmap_variance,
             )
             score, before_pooling = encoder(conditioned)
             outputs.append(DiscriminatorOutput(score.float(), pooled_features(before_pooling)))
@@ -218,9 +223,7 @@ class UNetDiscriminator(nn.Module):
         for level in reversed(range(config.num_blocks)):
             # The deepest block comes alone, the others with the encoder's output of their size.
             incoming = widths[level] * (1 if level == config.num_blocks - 1 else 2)
-            self.up_blocks.append(
-                DecoderBlock(incoming, widths[max(level - 1, 0)], spectral=config.spectral_norm)
-            )
+            self.up_blocks.append(DecoderBlock(incoming, widths[max(level - 1, 0)], spectral=config.spectral_norm))
         last = widths[0] + (3 if config.append_frame else 0)
         self.pixel_head = _normalized(nn.Conv2d(last, 1, 1), config.spectral_norm)
 

@@ -16,12 +16,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from prioritycut.blocks import AntialiasDownscale, DownBlock, Hourglass, ResidualBlock, SameBlock, UpBlock, channels_at
+from prioritycut.blocks import (
+    AntialiasDownscale,
+    DownBlock,
+    Hourglass,
+    ResidualBlock,
+    SameBlock,
+    UpBlock,
+    channels_at,
+)
 from prioritycut.geometry import (
+    apply_2x2,
     coordinate_grid,
     expected_position,
     gaussian_heatmaps,
     inverse_2x2,
+    multiply_2x2,
     resize_deformation,
     resize_map,
     warp,
@@ -163,8 +173,8 @@ def sparse_motions(
     grid = coordinate_grid(height, width, device=end.position.device)
     offset = grid - end.position[:, :, None, None, :]
     if start.jacobian is not None and end.jacobian is not None:
-        relative = start.jacobian @ inverse_2x2(end.jacobian)
-        offset = (relative[:, :, None, None] @ offset[..., None]).squeeze(-1)
+        relative = multiply_2x2(start.jacobian, inverse_2x2(end.jacobian))
+        offset = apply_2x2(relative[:, :, None, None], offset)
     moved = offset + start.position[:, :, None, None, :]
     background = grid.expand(moved.shape[0], 1, -1, -1, -1)
     return torch.cat([background, moved], dim=1)
@@ -234,9 +244,7 @@ class DenseMotionNetwork(nn.Module):
         weights = self.mask(features).float().softmax(1)
         deformation = (weights[..., None] * motions).sum(1)
         occlusion_map = None if self.occlusion is None else self.occlusion(features).float().sigmoid()
-        return DenseMotionOutput(
-            MotionOutput(deformation, occlusion_map, weights[:, :1]), motions, deformed, weights
-        )
+        return DenseMotionOutput(MotionOutput(deformation, occlusion_map, weights[:, :1]), motions, deformed, weights)
 
 
 class OcclusionAwareGenerator(nn.Module):
@@ -316,7 +324,7 @@ class Fomm(nn.Module):
     def render_encoded(self, encoded: EncodedSource, end: Keypoints) -> AnimationOutput:
         """The driving keypoints' share of `render`; an encoded source of batch 1 serves any batch of `end`."""
         batch = end.position.shape[0]
-        start = expand_keypoints(encoded.keypoints, batch)
+        start = encoded.keypoints.expand(batch)
         small = encoded.small.expand(batch, -1, -1, -1)
         motion = self.generator.dense_motion_network(small, start, end).motion
         features = encoded.features.expand(batch, -1, -1, -1)
@@ -329,11 +337,3 @@ class Fomm(nn.Module):
     def forward(self, source: Frames, driving: Frames) -> AnimationOutput:
         """Reconstruct `driving` from `source`."""
         return self.render(source, self.detect(source), self.detect(driving))
-
-
-def expand_keypoints(keypoints: Keypoints, batch: int) -> Keypoints:
-    """Repeat keypoints of batch 1 (no copy); others are returned as they are."""
-    if keypoints.position.shape[0] == batch:
-        return keypoints
-    jacobian = None if keypoints.jacobian is None else keypoints.jacobian.expand(batch, -1, -1, -1)
-    return Keypoints(keypoints.position.expand(batch, -1, -1), jacobian)

@@ -1,0 +1,163 @@
+"""Files in, files out: the work of `prioritycut animate`, streamed from the driving clip to the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from prioritycut.animation import Frame, MotionTransfer, animate_stream, best_start
+from prioritycut.checkpoint import load_animator, read_info
+from prioritycut.data.clips import ClipReader, ClipWriter, Fit, fit_square, open_clip, read_image, square_fit
+from prioritycut.errors import UserError
+from prioritycut.explanation import explain_frames
+
+Say = Callable[[str], None]
+"""Takes one line for the user."""
+Advance = Callable[[int], None]
+"""Takes the number of frames done so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions:
+    """How a picture is animated."""
+
+    checkpoint: str = "puppets"
+    """A .safetensors file, a run folder, or the name of shipped weights."""
+    transfer: MotionTransfer = field(default_factory=MotionTransfer)
+    best_frame: bool = False
+    """Start relative motion from the driving frame whose pose is nearest to the picture's, not from the first."""
+    explain: bool = False
+    """Write a second clip that shows every map."""
+    audio: bool = True
+    """Keep the driving clip's sound."""
+    fit: Literal["pad", "crop"] = "pad"
+    """What becomes of frames that are not square: the model sees all of them, or their middle."""
+    source_frame: int = 0
+    """Which frame, where the source is a clip."""
+    device: str = "cpu"
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What was made."""
+
+    output: Path
+    explanation: Path | None
+    frames: int
+    rate: Fraction
+    audio_kept: bool
+
+
+def explanation_path(output: Path) -> Path:
+    """Where the explain clip of an output goes: beside it, its name ending in -explain."""
+    return output.with_name(f"{output.stem}-explain{output.suffix}")
+
+
+def render_files(
+    source: Path,
+    driving: Path,
+    output: Path,
+    options: RenderOptions,
+    *,
+    say: Say = lambda line: None,
+    advance: Advance = lambda done: None,
+) -> Rendered:
+    """Animate a picture file with a clip file.
+
+    The result has the driving clip's length and rate. With `fit="pad"` it has the picture's aspect too: the model
+    sees the picture padded to a square, and the padding is cut off again. Nothing is ever stretched.
+
+    Args:
+        source: A picture, or a clip of which one frame is taken.
+        driving: The clip that tells the motion.
+        output: `.mp4`, `.webm`, `.gif`, or a folder of png.
+        options: How.
+        say: Told, a line at a time, what was done to the input and what to expect.
+        advance: Told the frames done so far.
+
+    Raises:
+        UserError: Any file is at fault, or the picture is smaller than the model's frames. Nothing half-written
+            is left.
+    """
+    _keep_inputs(output, source, driving)
+    info = read_info(options.checkpoint)
+    size = info.model.frame_size
+    say(
+        f"weights: {options.checkpoint}, trained on {info.trained_on} at {size}x{size}"
+        + ("; expect little of subjects that are no puppets" if info.trained_on == "puppets" else "")
+    )
+    picture = read_image(source, frame=options.source_frame)
+    height, width = picture.shape[-2:]
+    if min(height, width) < size:
+        raise UserError(f"{source}: {width}x{height} is smaller than the model's {size}x{size}; give a larger picture")
+    fit = square_fit(width, height, size, options.fit)
+    say(f"source: {fit.describe()}")
+
+    with open_clip(driving) as reader, ExitStack() as stack:
+        say(f"driving: {square_fit(reader.width, reader.height, size, options.fit).describe()}")
+        animator = load_animator(options.checkpoint, options.device)
+        frame = fit_square(picture, size, options.fit).to(options.device)
+        initial = _initial(reader, frame, size, options, say) if options.best_frame else None
+        sound = driving if options.audio and reader.has_audio else None
+        writer = stack.enter_context(ClipWriter(output, rate=reader.rate, audio_from=sound))
+        explaining = None
+        if options.explain:
+            explaining = stack.enter_context(ClipWriter(explanation_path(output), rate=reader.rate, audio_from=sound))
+        start = animator.detect(frame[None])
+        stream = animate_stream(
+            animator,
+            frame,
+            _fitted(reader, size, options.fit),
+            transfer=options.transfer,
+            initial=initial,
+            batch_size=options.batch_size,
+        )
+        for batch in stream:
+            for made in without_padding(batch.output.prediction, fit):
+                writer.write(made)
+            if explaining is not None:
+                for panels in explain_frames(frame, start, batch, align_corners=info.model.align_corners):
+                    explaining.write(panels)
+            advance(writer.frame_count)
+        audio_kept = writer.audio_kept
+        count = writer.frame_count
+    return Rendered(output, explanation_path(output) if options.explain else None, count, reader.rate, audio_kept)
+
+
+def _keep_inputs(output: Path, *inputs: Path) -> None:
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise UserError(f"{output}: the output would replace an input; choose another output")
+
+
+def _fitted(reader: ClipReader, size: int, mode: Literal["pad", "crop"]) -> Iterator[Frame]:
+    for frame in reader:
+        yield fit_square(frame, size, mode)
+
+
+@torch.inference_mode()
+def _initial(reader: ClipReader, source: Frame, size: int, options: RenderOptions, say: Say) -> Frame:
+    animator = load_animator(options.checkpoint, options.device)
+    number, frame = best_start(animator, source, _fitted(reader, size, options.fit), batch_size=options.batch_size)
+    say(f"best start: driving frame {number}")
+    return frame
+
+
+def without_padding(frames: torch.Tensor, fit: Fit) -> torch.Tensor:
+    """Cut off what `fit` padded, at the model's scale; frames that were cropped are returned whole."""
+    scale = fit.size / fit.side
+    top, left = max(0, round(-fit.top * scale)), max(0, round(-fit.left * scale))
+    rows = max(1, min(fit.size, round(fit.height * scale)))
+    columns = max(1, min(fit.size, round(fit.width * scale)))
+    return frames[..., top : top + rows, left : left + columns]
