@@ -22,8 +22,7 @@ class ParityTable:
     def lines(self) -> list[str]:
         width = max(map(len, self.rows), default=0)
         return [f"{'array':<{width}}     error tolerance"] + [
-            f"{group:<{width}}  {error:.2e}  {tolerance:.1e}"
-            for group, (error, tolerance) in sorted(self.rows.items())
+            f"{group:<{width}}  {error:.2e}  {tolerance:.1e}" for group, (error, tolerance) in sorted(self.rows.items())
         ]
 
 
@@ -39,9 +38,7 @@ def parity_table(pytestconfig: pytest.Config) -> ParityTable:
     return pytestconfig.stash[TABLE]
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     table = config.stash[TABLE]
     if table.rows:
         terminalreporter.section("largest error against the reference")

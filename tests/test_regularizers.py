@@ -108,7 +108,7 @@ def test_without_a_ramp_the_chance_of_mixing_is_full_from_the_start():
 
 
 @pytest.mark.parametrize("denominator", ["foreground", "image"])
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 def test_agrees_with_sorting_occlusion_row_and_column(seed, denominator):
     occlusion, background = quantised_maps(seed)
     fractions = np.random.default_rng(1000 + seed).choice([0.07, 0.29, 0.5, 0.57, 0.58, 0.99], 3)
@@ -326,7 +326,7 @@ def test_a_box_has_the_proportions_of_the_image():
 
 @pytest.mark.parametrize("probability", [0.0, 0.25, 1.0])
 def test_cutmix_inverts_as_often_as_told(probability):
-    # A far corner lies in few boxes; what is inverted has the corner, so that inversion can be counted.
+    # The same seed draws the same boxes, so that only an inversion can make a difference.
     frames = torch.zeros(3000, 3, 16, 16)
     motion = motion_of(None, None)
     plain = draw_mask(CutMix(inversion_probability=0.0), motion, frames, generator=generator(5))

@@ -6,9 +6,11 @@ An animator's file holds its tensors under the model's own names and, as metadat
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -84,11 +86,17 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         )
         partial.replace(path)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+        _discard(partial)
         raise UserError(f"{path}: cannot be written ({error}); free space or choose another place") from error
     except BaseException:
-        partial.unlink(missing_ok=True)
+        _discard(partial)
         raise
+
+
+def _discard(partial: Path) -> None:
+    # Where the parent is itself a file, even removing nothing fails.
+    with suppress(OSError):
+        partial.unlink()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -113,8 +121,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _looks_like_pickle(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(4)
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:  # a folder, or not ours to read
+        return False
     return start.startswith((b"PK\x03\x04", b"\x80"))
 
 
@@ -231,12 +242,18 @@ def published_config(path: Path) -> FommConfig:
         raise UserError(f"{path}: no such file; give the YAML published beside the checkpoint") from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: not readable as YAML; give the YAML published beside the checkpoint") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: holds no settings; give the YAML of a FOMM checkpoint")
     try:
-        return _fomm_config(document)
-    except (KeyError, TypeError, AttributeError) as error:
+        # Through JSON, which checks the kind of every value: YAML may say "ten" or 2.5 where a number is due.
+        text = json.dumps(asdict(_fomm_config(document)))
+    except KeyError as error:
         raise UserError(f"{path}: lacks the setting {error}; give the YAML of a FOMM checkpoint") from error
+    except (TypeError, AttributeError, IndexError) as error:
+        raise UserError(f"{path}: a setting is of the wrong kind; give the YAML of a FOMM checkpoint") from error
     except ValueError as error:
         raise UserError(f"{path}: {error}; give the YAML of a FOMM checkpoint") from error
+    return config_from_json(FommConfig, text, where=path)
 
 
 _HOURGLASS_FIELDS = {field.name for field in fields(HourglassConfig)}
@@ -301,9 +318,12 @@ def import_checkpoint(checkpoint: Path, config: Path) -> tuple[Fomm, CheckpointI
     tensors = dict[str, Tensor]()
     for part in ("kp_detector", "generator"):
         if not isinstance(content.get(part), Mapping):
-            raise UserError(
-                f"{checkpoint}: has no {part!r} (found: {', '.join(map(str, content))}); is it a FOMM file?"
-            )
+            found = ", ".join(map(str, content))
+            raise UserError(f"{checkpoint}: has no {part!r} (found: {found[:200]}); is it a FOMM file?")
+        for name, value in content[part].items():
+            if not isinstance(value, Tensor):
+                kind = type(value).__name__
+                raise UserError(f"{checkpoint}: {part}.{name} is a {kind}, not a tensor; is it a FOMM file?")
         tensors.update({f"{part}.{name}": value for name, value in content[part].items()})
     load_strictly(animator, tensors, where=checkpoint)
     info = CheckpointInfo(

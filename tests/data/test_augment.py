@@ -93,8 +93,9 @@ def test_turning_the_hue_keeps_luma_and_the_length_of_the_chroma(turns):
         turned = _hue_rotation(turns).double().numpy() @ colour
         # Not colorsys backwards: it clips.
         luma = 0.30 * turned[0] + 0.59 * turned[1] + 0.11 * turned[2]
-        i, q = 0.74 * (turned[0] - luma) - 0.27 * (turned[2] - luma), 0.48 * (turned[0] - luma) + 0.41 * (
-            turned[2] - luma
+        i, q = (
+            0.74 * (turned[0] - luma) - 0.27 * (turned[2] - luma),
+            0.48 * (turned[0] - luma) + 0.41 * (turned[2] - luma),
         )
         assert luma == pytest.approx(before[0], abs=1e-5)
         wanted = complex(before[1], before[2]) * np.exp(2j * np.pi * turns)

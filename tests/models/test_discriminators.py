@@ -27,11 +27,12 @@ def some_keypoints(count: int, batch: int = 1) -> Keypoints:
     return Keypoints((torch.rand(batch, count, 2) * 2 - 1).requires_grad_())
 
 
-SIZES = [(32, 32), (33, 33), (45, 61), (60, 60), (61, 61), (64, 64), (100, 37), (128, 128), (97, 131), (256, 256)]
+SIZES = [(32, 32), (33, 33), (45, 61), (60, 60), (61, 61), (64, 64), (100, 37), (128, 128), (97, 131)]
 
 
-@pytest.mark.parametrize("append_frame", [False, True])
-@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize(
+    ("height", "width", "append_frame"), [*((*size, False) for size in SIZES), (256, 256, False), (45, 61, True)]
+)
 def test_pixel_scores_have_the_size_of_the_frame_and_are_probabilities(height, width, append_frame):
     frames = torch.rand(1, 3, height, width)
     (output,) = small_unet(append_frame=append_frame)(frames)
@@ -130,9 +131,9 @@ def test_keypoints_are_ignored_where_the_frame_is_judged_alone():
 def test_there_is_one_patch_output_a_scale():
     torch.manual_seed(0)
     judge = PatchDiscriminator(PatchDiscriminatorConfig(scales=(1.0, 0.5), **SMALL))
-    full, half = judge(torch.rand(2, 3, 256, 256))
-    assert full.score.shape == (2, 1, 26, 26)
-    assert half.score.shape == (2, 1, 10, 10)
+    full, half = judge(torch.rand(1, 3, 256, 256))
+    assert full.score.shape == (1, 1, 26, 26)
+    assert half.score.shape == (1, 1, 10, 10)
     assert full.pixel_score is None
     assert [f.shape[-1] for f in half.features] == [62, 29, 13, 10]
     assert {name.split(".")[1] for name, _ in judge.named_parameters()} == {"1", "0-5"}
@@ -154,7 +155,7 @@ def test_spectral_norm_makes_the_largest_singular_value_one():
     with torch.no_grad():
         for parameter in judge.parameters():
             parameter.mul_(5.0)
-        for _ in range(60):
+        for _ in range(40):
             judge(torch.rand(1, 3, 64, 64))
     convolutions = [m for m in judge.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
     assert len(convolutions) == 4 + 1 + 4 + 1

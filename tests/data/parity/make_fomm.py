@@ -40,7 +40,12 @@ STEPS = {
     r"pyramid/driving_0.25": (1, 1, 2, 2),
     r"grad_train/.*(kp|final|first.conv)\.weight": (1, 1, 2, 2),
     r"train/adv/prediction": (1, 1, 2, 2),
-    r"(eval|train|eval_align_corners_false|transform)/.*(deformed|prediction|transformed_frame)": (1, 1, 5, 5),
+    r"(eval|train|eval_align_corners_false|transform)/.*(deformed|prediction|transformed_frame)": (
+        1,
+        1,
+        5,
+        5,
+    ),
 }
 
 
