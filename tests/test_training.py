@@ -87,7 +87,10 @@ def test_every_regularizer_trains(tmp_path: Path, regularizer: object) -> None:
     assert losses(tmp_path / "run")[0]["loss/discriminator"] > 0.0
 
 
-@pytest.mark.parametrize("discriminator", [None, PatchDiscriminatorConfig(block_expansion=2, max_features=8, num_keypoints=3, spectral_norm=True)])
+@pytest.mark.parametrize(
+    "discriminator",
+    [None, PatchDiscriminatorConfig(block_expansion=2, max_features=8, num_keypoints=3, spectral_norm=True)],
+)
 def test_fomm_and_fomm_plus_train_by_the_same_loop(tmp_path: Path, discriminator: object) -> None:
     train(tiny(discriminator=discriminator, regularizer=None), tmp_path / "run", steps=1)
     assert ("loss/discriminator" in losses(tmp_path / "run")[0]) == (discriminator is not None)
@@ -140,7 +143,9 @@ def test_a_frozen_detector_must_come_trained(tmp_path: Path) -> None:
 
 def test_learning_rates_fall_tenfold_at_each_milestone() -> None:
     rates = OptimizerConfig(milestones=(60, 90))
-    assert [learning_rate_factor(rates, epoch) for epoch in (0, 59, 60, 89, 90)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    assert [learning_rate_factor(rates, epoch) for epoch in (0, 59, 60, 89, 90)] == pytest.approx(
+        [1, 1, 0.1, 0.1, 0.01]
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_save(tmp_path: Path) -> None:
@@ -171,7 +176,18 @@ def test_configs_refuse_nonsense_at_birth(changes: dict[str, object], message: s
 
 
 def _command(output: Path, *more: str) -> list[str]:
-    small = ["--batch-size", "4", "--data.clips", "40", "--data.frames", "4", "--log-every", "1", "--sample-every", "1000"]
+    small = [
+        "--batch-size",
+        "4",
+        "--data.clips",
+        "40",
+        "--data.frames",
+        "4",
+        "--log-every",
+        "1",
+        "--sample-every",
+        "1000",
+    ]
     return [
         *(sys.executable, "-m", "prioritycut", "train", "puppets-64-prioritycut"),
         *("--output", str(output), "--checkpoint-every", "10", *small, *more),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -140,19 +140,38 @@ def presets_command() -> None:
     out.print(table)
 
 
-@dataclass(frozen=True)
-class TrainCommand:
-    """Train a model. Every setting of the preset can be changed by the options below."""
+def train_from(preset: TrainConfig) -> Callable[..., None]:
+    """The `train` command with a preset's settings as the defaults of its options."""
 
-    output: Path
-    """The run folder."""
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    steps: int | None = None
-    """Stop after this many steps in all."""
-    resume: bool = False
-    """Go on with the run in the folder, if there is one."""
-    dry_run: bool = False
-    """Print the resolved config and parameter counts, and stop."""
+    def command(
+        *,
+        output: Path,
+        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = preset,
+        steps: int | None = None,
+        resume: bool = False,
+        dry_run: bool = False,
+    ) -> None:
+        """Train a model. Every setting of the preset can be changed by the options below.
+
+        Args:
+            output: The run folder.
+            config: The settings.
+            steps: Stop after this many steps in all; --resume goes on from there.
+            resume: Go on with the run in the folder, if there is one.
+            dry_run: Print the resolved config and parameter counts, and stop.
+        """
+        # Imported here: the training engine takes seconds to load, which only this command needs.
+        from prioritycut.training import parameter_counts, train
+
+        if dry_run:
+            out.print(config_to_json(config), markup=False)
+            for name, count in parameter_counts(config).items():
+                out.print(f"{name}: {count:,} parameters")
+            return
+        made = train(config, output, steps=steps, resume=resume, console=progress_out)
+        out.print(f"wrote {made}; animate with --checkpoint {output}; numbers and samples are in {output}")
+
+    return command
 
 
 def train_command(
@@ -168,20 +187,6 @@ def train_command(
         dry_run: Print the resolved config and parameter counts, and stop.
     """
     raise UserError(f"{preset}: no such preset; `prioritycut presets` lists them")
-
-
-def run_training(command: TrainCommand) -> None:
-    """What `train` does once its options are read."""
-    # Imported here: the training engine takes seconds to load, which only this command needs.
-    from prioritycut.training import parameter_counts, train
-
-    if command.dry_run:
-        out.print(config_to_json(command.config), markup=False)
-        for name, count in parameter_counts(command.config).items():
-            out.print(f"{name}: {count:,} parameters")
-        return
-    made = train(command.config, command.output, steps=command.steps, resume=command.resume, console=progress_out)
-    out.print(f"wrote {made}; animate with --checkpoint {command.output}; numbers and samples are in {command.output}")
 
 
 def evaluate_command(
@@ -228,7 +233,7 @@ def _device(wanted: str) -> str:
 @contextmanager
 def _progress(doing: str, total: int | None) -> Generator[Advance]:
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=progress_out, transient=True) as progress:
+    with Progress(*columns, console=progress_out, transient=True, disable=not progress_out.is_terminal) as progress:
         task = progress.add_task(doing, total=total)
         yield lambda done: progress.update(task, completed=done)
 
@@ -236,16 +241,13 @@ def _progress(doing: str, total: int | None) -> Generator[Advance]:
 def run(arguments: Sequence[str]) -> None:
     """Read the arguments and do what they say."""
     if len(arguments) > 1 and arguments[0] == "train" and arguments[1] in PRESETS:
-        # The preset is the default that the remaining options change.
-        preset = PRESETS[arguments[1]]
-        command = tyro.cli(
-            TrainCommand,
+        # The preset gives the defaults that the remaining options change.
+        tyro.cli(
+            train_from(PRESETS[arguments[1]]),
             prog=f"prioritycut train {arguments[1]}",
             args=list(arguments[2:]),
-            default=TrainCommand(output=tyro.MISSING, config=preset),
             config=(tyro.conf.AvoidSubcommands,),
         )
-        run_training(command)
         return
     tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="prioritycut", args=list(arguments))
 

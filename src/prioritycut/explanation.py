@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from prioritycut.animation import AnimatedFrames, Frame
 from prioritycut.drawing import draw_keypoints, label_bar, paint_map
@@ -67,11 +69,11 @@ def explain_frames(
         yield torch.cat([bar, row], dim=1)
 
 
-def _drawn(frames: Frames, keypoints: Keypoints, panel: int) -> Frames:
+def _drawn(frames: Frames, keypoints: Keypoints, panel: int) -> Float[Tensor, "batch 3 rows cols"]:
     return draw_keypoints(enlarge(frames, panel), keypoints)
 
 
-def enlarge(frames: Frames, side: int) -> Frames:
+def enlarge(frames: Frames, side: int) -> Float[Tensor, "batch 3 rows cols"]:
     """Repeat pixels a whole number of times until the shorter side has at least `side`."""
     times = -(-side // min(frames.shape[-2:]))
     return frames.repeat_interleave(times, dim=-2).repeat_interleave(times, dim=-1)

@@ -281,6 +281,8 @@ def load_vgg19(config: PerceptualConfig) -> Vgg19:
                 f"{source}: not readable as weights ({type(error).__name__}); give VGG-19's file"
             ) from error
     wanted = vgg.state_dict()
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{source}: holds no dictionary of weights; give torchvision's vgg19 file")
     missing = [name for name in wanted if name not in state or state[name].shape != wanted[name].shape]
     if missing:
         raise UserError(f"{source}: lacks {', '.join(missing[:3])} of VGG-19; give torchvision's vgg19 weights")

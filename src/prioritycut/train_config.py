@@ -102,6 +102,12 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.workers < 0:
             raise ValueError(f"workers must not be negative, got {self.workers}")
+        smallest = self.model.frame_size * min(self.perceptual.scales)
+        if smallest < 16:
+            raise ValueError(
+                f"the perceptual network halves frames four times, so its smallest scale must leave 16 pixels, got "
+                f"{self.model.frame_size} * {min(self.perceptual.scales):g}; take fewer perceptual scales"
+            )
         if self.regularizer is not None and not isinstance(self.discriminator, UNetDiscriminatorConfig):
             raise ValueError("a regularizer works on pixel scores, which only the U-Net discriminator gives")
         if self.discriminator is not None and self.discriminator.num_keypoints not in (

@@ -501,10 +501,12 @@ def _loader(pairs: TrainingPairs, config: TrainConfig, first_step: int, last_ste
     )
 
 
+LINE_EVERY = 100
+"""Steps between lines where there is no terminal to draw a bar on, such as in a log file."""
+
+
 @contextmanager
-def _progress(
-    console: Console | None, total: int, first: int
-) -> Generator[Callable[[int, dict[str, float]], None]]:
+def _progress(console: Console | None, total: int, first: int) -> Generator[Callable[[int, dict[str, float]], None]]:
     """A progress bar with the two losses; without a console nothing is shown."""
     columns = (
         TextColumn("training"),
@@ -514,7 +516,8 @@ def _progress(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console or Console(quiet=True)) as progress:
+    shown_on = console or Console(quiet=True)
+    with Progress(*columns, console=shown_on, disable=not shown_on.is_terminal) as progress:
         task = progress.add_task("training", total=total, completed=first, losses="")
 
         def advance(step: int, numbers: dict[str, float]) -> None:
@@ -524,5 +527,7 @@ def _progress(
                 if name in numbers
             )
             progress.update(task, completed=step, losses=shown)
+            if not shown_on.is_terminal and (step % LINE_EVERY == 0 or step == total):
+                shown_on.print(f"step {step} of {total}  {shown}")
 
         yield advance

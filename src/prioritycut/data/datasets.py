@@ -126,10 +126,15 @@ def split_clips(root: Path, split: Literal["train", "test"]) -> list[Path]:
     Raises:
         UserError: The folder is missing or holds no clips.
     """
-    if (root / split).is_dir():
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give a folder of clips by --data.root FOLDER")
+    if (root / "train").is_dir() or (root / "test").is_dir():
+        # One of the two alone is a mistake: a random split beside it would mix test clips into training.
+        if not (root / split).is_dir():
+            raise UserError(f"{root / split}: no such folder; a data set has both train/ and test/, or neither")
         paths = clips_in(root / split)
     else:
-        everything = clips_in(root) if root.is_dir() else []
+        everything = clips_in(root)
         order = np.random.RandomState(0).permutation(len(everything))
         held_out = set(order[: round(len(everything) * 0.2)].tolist())
         paths = [path for i, path in enumerate(everything) if (i in held_out) == (split == "test")]

@@ -180,6 +180,7 @@ class PatchDiscriminator(nn.Module):
                 num_keypoints=self.config.num_keypoints,
                 variance=self.config.heatmap_variance,
             )
+            _require_room(level, self.config.num_blocks, same=False)
             score, before_pooling = encoder(conditioned)
             outputs.append(DiscriminatorOutput(score.float(), pooled_features(before_pooling)))
         return tuple(outputs)
@@ -254,13 +255,22 @@ class UNetDiscriminator(nn.Module):
     def _pads(self, frames: Frames) -> bool:
         smallest = min(frames.shape[-2:])
         valid_fits = deepest_side(smallest, self.config.num_blocks, same=False) > 1
-        if self.config.padding == "valid" and not valid_fits:
-            raise ValueError(f"frames of {smallest} pixels are too small for padding 'valid'; take 'auto' or 'same'")
-        if deepest_side(smallest, self.config.num_blocks, same=True) <= 1:
-            raise ValueError(
-                f"frames of {smallest} pixels are too small for {self.config.num_blocks} blocks; take fewer blocks"
-            )
-        return self.config.padding == "same" or not valid_fits
+        if self.config.padding == "valid" or valid_fits:
+            _require_room(frames, self.config.num_blocks, same=False)
+            return self.config.padding == "same"
+        _require_room(frames, self.config.num_blocks, same=True)
+        return True
+
+
+def _require_room(frames: Frames, num_blocks: int, *, same: bool) -> None:
+    """Refuse frames that the encoder would shrink to nothing."""
+    smallest = min(frames.shape[-2:])
+    if deepest_side(smallest, num_blocks, same=same) <= 1:
+        raise ValueError(
+            f"frames of {smallest} pixels are too small for a discriminator of {num_blocks} blocks"
+            + (" with padding 'same'" if same else " without padding")
+            + "; take larger frames, fewer blocks or fewer scales, or the U-Net with padding 'auto'"
+        )
 
 
 def deepest_side(size: int, num_blocks: int, *, same: bool) -> int:

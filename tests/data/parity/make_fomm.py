@@ -21,7 +21,7 @@ COMMITTED = HERE / "fomm"
 LARGEST = 6_500_000
 """Bytes of the whole folder."""
 
-# The test makes this one itself, from source and driving.
+# Its `prediction`, thinned, stands for that convention.
 LEFT_OUT = ("eval_align_corners_false/deformed",)
 # First match wins; no match is kept whole. Odd steps meet both even and odd rows.
 STEPS = {
