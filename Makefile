@@ -6,7 +6,7 @@ OUT ?= out
 # Idle threads that spin steal the cores of whatever else runs.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow lint format card bench clean
+.PHONY: demo test test-slow lint format card picture bench clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,9 @@ format: $(VENV)/installed
 
 card: $(VENV)/installed  ## measure the shipped weights on held-out puppets
 	$(BIN)/prioritycut evaluate puppets --output $(OUT)/card.json
+
+picture: $(VENV)/installed  ## the README's picture, by the shipped weights
+	$(BIN)/python examples/picture.py
 
 bench: $(VENV)/installed  ## speed and memory of training and animation
 	$(BIN)/python benchmarks/training.py
