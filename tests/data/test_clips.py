@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from prioritycut.data import clips
+from prioritycut.data import encoders
 from prioritycut.data.clips import (
     ClipWriter,
     Fit,
@@ -750,7 +750,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch, kind):
     def fail(self, pixels):
         raise kind(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(clips._VideoEncoder, "write", fail)
+    monkeypatch.setattr(encoders.VideoEncoder, "write", fail)
     line = refusal(tmp_path / "a.mp4", lambda: write_clip(tmp_path / "a.mp4", moving_square(2)))
     assert line.startswith("disk full while writing")
     assert only(tmp_path) == []

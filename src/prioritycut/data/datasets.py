@@ -24,7 +24,7 @@ from prioritycut.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class PuppetData:
-    """Puppets drawn on the fly (see `data/puppets.py`)."""
+    """Puppets drawn on the fly (see `data/puppets`)."""
 
     kind: Literal["puppets"] = "puppets"
     clips: int = 2000
