@@ -391,3 +391,10 @@ def test_the_package_lists_the_weights_that_it_ships():
     for name, path in checkpoint.shipped_checkpoints().items():
         assert find_checkpoint(name) == path
         assert isinstance(read_info(name), CheckpointInfo)
+
+
+def test_the_sampling_convention_named_at_import_stays_with_the_weights(tmp_path: Path) -> None:
+    for align_corners in (True, False):
+        animator, info = import_checkpoint(pickled(tmp_path), published(tmp_path), align_corners=align_corners)
+        save_animator(tmp_path / "out.safetensors", animator, info)
+        assert load_animator(tmp_path / "out.safetensors").config.align_corners is align_corners

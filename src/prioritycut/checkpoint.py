@@ -10,7 +10,7 @@ import json
 import pickle
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -303,17 +303,21 @@ def _hourglass(settings: dict[str, Any]) -> HourglassConfig:
     )
 
 
-def import_checkpoint(checkpoint: Path, config: Path) -> tuple[Fomm, CheckpointInfo]:
+def import_checkpoint(
+    checkpoint: Path, config: Path, *, align_corners: bool = True
+) -> tuple[Fomm, CheckpointInfo]:
     """Read a published FOMM file strictly.
 
     Args:
         checkpoint: `.pth.tar` with `generator` and `kp_detector` (others, such as optimizers, are left out).
         config: The YAML published beside it.
+        align_corners: The sampling convention that the weights were trained with; it is kept with them. True for
+            the authors' files, False for what their released code trained on PyTorch 1.3 or newer.
 
     Raises:
         UserError: Either file is unreadable, or names are missing or unexpected; the message lists them.
     """
-    animator = Fomm(published_config(config))
+    animator = Fomm(replace(published_config(config), align_corners=align_corners))
     content = read_pickle(checkpoint)
     tensors = dict[str, Tensor]()
     for part in ("kp_detector", "generator"):

@@ -90,7 +90,7 @@ def animate_command(
 
 
 def import_checkpoint_command(
-    checkpoint: Path, output: Path, /, *, config: Path, trained_on: str = "unknown data"
+    checkpoint: Path, output: Path, /, *, config: Path, trained_on: str = "unknown data", align_corners: bool = True
 ) -> None:
     """Convert published FOMM weights to safetensors. Nothing in the file is run.
 
@@ -99,10 +99,12 @@ def import_checkpoint_command(
         output: The .safetensors to write.
         config: The YAML published beside it.
         trained_on: What to say of its data, such as VoxCeleb.
+        align_corners: The sampling convention that the weights were trained with. The authors' files want it on;
+            weights that their released code trained on PyTorch 1.3 or newer want it off.
     """
     if output.suffix != ".safetensors":
         raise UserError(f"{output}: checkpoints are written as .safetensors; give the output that suffix")
-    animator, info = import_checkpoint(checkpoint, config)
+    animator, info = import_checkpoint(checkpoint, config, align_corners=align_corners)
     save_animator(output, animator, replace(info, trained_on=trained_on))
     size = info.model.frame_size
     out.print(f"wrote {output}: FOMM, {size}x{size}, {info.model.num_keypoints} keypoints")

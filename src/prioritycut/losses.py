@@ -31,6 +31,9 @@ class LossWeights:
     """One weight a tap of the perceptual network, shallow to deep; the same at every scale."""
     pixel: float = 0.0
     """Plain L1 between frames; not in the paper, useful where the perceptual network is small or random."""
+    explained: float = 0.0
+    """The occlusion map shall be high where the deformed source explains the driving frame and low where it does
+    not (`explained_loss`). Not in the paper; it gives the map a meaning early, which short runs need."""
     equivariance_value: float = 10.0
     equivariance_jacobian: float = 10.0
     adversarial: float = 1.0
@@ -57,6 +60,7 @@ class GeneratorLosses:
 
     perceptual: Scalar
     pixel: Scalar
+    explained: Scalar
     equivariance_value: Scalar
     equivariance_jacobian: Scalar
     adversarial: Scalar
@@ -67,6 +71,7 @@ class GeneratorLosses:
         return (
             self.perceptual
             + weights.pixel * self.pixel
+            + weights.explained * self.explained
             + weights.equivariance_value * self.equivariance_value
             + weights.equivariance_jacobian * self.equivariance_jacobian
             + weights.adversarial * self.adversarial
@@ -165,6 +170,33 @@ def equivariance_jacobian_loss(driving: Keypoints, transformed: Keypoints, trans
     carried = multiply_2x2(transform.jacobian(transformed.position), transformed.jacobian)
     product = multiply_2x2(inverse_2x2(driving.jacobian), carried)
     return (torch.eye(2, device=product.device, dtype=product.dtype) - product).abs().mean()
+
+
+# Explained by warping (not in the paper)
+
+BEARABLE_ERROR = 0.02
+"""Mean absolute colour difference up to which a pixel of the deformed source counts as explained."""
+
+
+def explained_loss(
+    deformed: Frames, driving: Frames, occlusion_map: Float[Tensor, "batch 1 height width"]
+) -> Scalar:
+    """Keep what the deformed source explains, and give up the rest: mean of O e - b log O.
+
+    e is the absolute colour difference of the deformed source and the driving frame, b is `BEARABLE_ERROR`. The best
+    map is b / e where e is larger than b, and 1 elsewhere: 0.1 where a hole shows a surface of quite another colour.
+
+    Args:
+        deformed: The source, warped.
+        driving: What it should look like.
+        occlusion_map: At the frame's size, in (0, 1): 0 hidden, 1 shown.
+
+    Source: the explainability mask of Zhou et al., "Unsupervised Learning of Depth and Ego-Motion from Video",
+    CVPR 2017, section 3.3, put on FOMM's occlusion map.
+    """
+    error = (deformed - driving).abs().mean(1, keepdim=True)
+    kept = occlusion_map.clamp_min(1e-4)
+    return (kept * error - BEARABLE_ERROR * kept.log()).mean()
 
 
 # Perceptual

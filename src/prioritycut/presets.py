@@ -40,13 +40,13 @@ def _puppets(size: int) -> list[TrainConfig]:
             num_bottleneck_blocks=4,
         ),
         perceptual=PerceptualConfig(weights="random", width=16, scales=(1.0, 0.5, 0.25)),
-        losses=LossWeights(pixel=50.0),
+        losses=LossWeights(pixel=50.0, explained=50.0),
         # In its first steps the occlusion map runs to 1, and its gradient with it. Adam's usual memory of 1,000
         # steps would hold the rate down by what those steps were like for most of so short a run; 100 steps let go.
-        optimizer=OptimizerConfig(learning_rate=3e-4, betas=(0.5, 0.99), milestones=(26,)),
-        data=PuppetData(),
+        optimizer=OptimizerConfig(learning_rate=3e-4, betas=(0.5, 0.99), milestones=(25,)),
+        data=PuppetData(clips=1600, frames=24),
         batch_size=16,
-        epochs=32,
+        epochs=30,
         sample_every=250,
         checkpoint_every=250,
     )

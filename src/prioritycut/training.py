@@ -41,7 +41,7 @@ from prioritycut.data.augment import Pair
 from prioritycut.data.datasets import PuppetData, TrainingPairs, build_pairs
 from prioritycut.drawing import draw_keypoints, paint_deformation, paint_map, paint_scores, sheet
 from prioritycut.errors import UserError
-from prioritycut.geometry import random_transform, resize_deformation, warp
+from prioritycut.geometry import random_transform, resize_deformation, resize_map, warp
 from prioritycut.losses import (
     DiscriminatorLosses,
     GeneratorLosses,
@@ -50,6 +50,7 @@ from prioritycut.losses import (
     discriminator_adversarial_loss,
     equivariance_jacobian_loss,
     equivariance_value_loss,
+    explained_loss,
     feature_matching_loss,
     generator_adversarial_loss,
     pixel_scores_for,
@@ -110,6 +111,12 @@ def generator_losses(
     if any(weights.perceptual):
         perceptual = networks.perceptual(output.prediction, driving, weights.perceptual)
     pixel = (output.prediction - driving).abs().mean() if weights.pixel else zero
+    explained = zero
+    if weights.explained and output.motion.occlusion_map is not None:
+        height, width = driving.shape[-2:]
+        deformation = resize_deformation(output.motion.deformation, height, width)
+        deformed = warp(source, deformation, align_corners=animator.config.align_corners)
+        explained = explained_loss(deformed, driving, resize_map(output.motion.occlusion_map, height, width))
 
     value = jacobian = zero
     if weights.equivariance_value or weights.equivariance_jacobian:
@@ -139,7 +146,7 @@ def generator_losses(
                 adversarial = adversarial + generator_adversarial_loss(pixels, mode=config.gan_mode)
         matching = feature_matching_loss(real, fake)
 
-    return GeneratorPass(GeneratorLosses(perceptual, pixel, value, jacobian, adversarial, matching), output, end)
+    return GeneratorPass(GeneratorLosses(perceptual, pixel, explained, value, jacobian, adversarial, matching), output, end)
 
 
 def discriminator_losses(
