@@ -297,6 +297,39 @@ def test_an_output_that_cannot_be_written_is_named(run: Run, material: Path, tmp
     check_refusal(result, "would replace an input")
 
 
+def test_an_explanation_or_a_folder_never_replaces_an_input(run: Run, material: Path, tmp_path: Path) -> None:
+    weights = ("--checkpoint", material / "small.safetensors")
+    shutil.copy(material / "clip.mp4", tmp_path / "out-explain.mp4")
+    result = run(
+        *("animate", material / "picture.png", tmp_path / "out-explain.mp4", tmp_path / "out.mp4", "--explain"),
+        *weights,
+    )
+    check_refusal(result, "would replace an input")
+    write_clip(tmp_path / "frames", read_clip(material / "clip.mp4")[:2])
+    picture = tmp_path / "frames" / "000001.png"
+    check_refusal(
+        run("animate", picture, material / "clip.mp4", tmp_path / "frames", *weights), "would replace an input"
+    )
+    assert picture.exists()
+
+
+def test_a_name_that_no_system_takes_is_one_line(run: Run, material: Path, tmp_path: Path) -> None:
+    for source, driving in (
+        (tmp_path / ("x" * 300), material / "clip.mp4"),
+        (material / "picture.png", tmp_path / ("x" * 300)),
+    ):
+        check_refusal(
+            run("animate", source, driving, tmp_path / "out.mp4", "--checkpoint", material / "small.safetensors")
+        )
+
+
+def test_options_may_stand_before_the_preset(run: Run, tmp_path: Path) -> None:
+    code, said, _ = run("train", "--dry-run", "puppets-64-fomm")
+    assert code == 0
+    assert "keypoint detector:" in said
+    check_refusal(run("train", "puppets-64-fomm"), "--output")
+
+
 def test_wrong_options_stop_before_work(run: Run, tmp_path: Path) -> None:
     check_refusal(run("train", "no-such", "--output", tmp_path / "run"), "no-such", "prioritycut presets")
     check_refusal(run("train", "puppets-64-fomm", "--output", tmp_path / "run", "--epochs", 0), "epochs")

@@ -22,6 +22,7 @@ from prioritycut.losses import (
     discriminator_adversarial_loss,
     equivariance_jacobian_loss,
     equivariance_value_loss,
+    explained_loss,
     feature_matching_loss,
     generator_adversarial_loss,
     load_vgg19,
@@ -321,13 +322,18 @@ def test_equivariance_of_shapes_needs_jacobians():
 
 
 def test_the_generators_total_weighs_as_equation_6_does():
-    losses = GeneratorLosses(*scalars(7.0, 0.5, 0.1, 0.2, 0.8, 0.03))
+    losses = GeneratorLosses(*scalars(7.0, 0.5, 0.25, 0.1, 0.2, 0.8, 0.03))
     # 7 + 0 * 0.5 + 10 * 0.1 + 10 * 0.2 + 1 * 0.8 + 10 * 0.03
     assert losses.total(LossWeights()).item() == pytest.approx(11.1)
     weights = LossWeights(
-        pixel=2.0, equivariance_value=3.0, equivariance_jacobian=5.0, adversarial=0.5, feature_matching=100.0
+        pixel=2.0,
+        explained=4.0,
+        equivariance_value=3.0,
+        equivariance_jacobian=5.0,
+        adversarial=0.5,
+        feature_matching=100.0,
     )
-    assert losses.total(weights).item() == pytest.approx(7 + 1 + 0.3 + 1 + 0.4 + 3)
+    assert losses.total(weights).item() == pytest.approx(7 + 1 + 1 + 0.3 + 1 + 0.4 + 3)
 
 
 def test_the_discriminators_total_weighs_as_equation_4_does():
@@ -358,3 +364,20 @@ def test_the_papers_weights_are_the_defaults():
 def test_weights_that_make_no_sense_are_refused_by_name(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         LossWeights(**settings)
+
+
+def test_the_best_map_under_the_explained_loss_gives_up_what_the_warp_does_not_explain():
+    # Source shows colour 0.5; the driving frame has 0.5 on the left and 0.7 on the right half.
+    deformed = torch.full((1, 3, 2, 4), 0.5)
+    driving = deformed.clone()
+    driving[..., 2:] = 0.7
+    logit = torch.zeros(1, 1, 2, 4, requires_grad=True)
+    optimizer = torch.optim.Adam([logit], lr=0.1)
+    for _ in range(600):
+        optimizer.zero_grad()
+        explained_loss(deformed, driving, logit.sigmoid()).backward()
+        optimizer.step()
+    kept = logit.sigmoid().detach()
+    assert kept[..., :2].min() > 0.95
+    # b / e = 0.02 / 0.2
+    assert torch.allclose(kept[..., 2:], torch.tensor(0.1), atol=5e-3)

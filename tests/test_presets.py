@@ -102,7 +102,7 @@ def test_discriminators_are_conditioned_as_published(data, keypoints, spectral, 
 
 
 def test_the_regularizer_ramps_up_over_a_fifth_of_the_epochs():
-    for name, epochs in (("vox-256-prioritycut", 30), ("bair-256-prioritycut", 4), ("puppets-64-prioritycut", 8)):
+    for name, epochs in (("vox-256-prioritycut", 30), ("bair-256-prioritycut", 4), ("puppets-64-prioritycut", 6)):
         assert PRESETS[name].warmup_epochs == epochs
 
 

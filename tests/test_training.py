@@ -1,5 +1,6 @@
 """A run: it learns, it survives, it tells what it did."""
 
+import errno
 import json
 import os
 import signal
@@ -63,7 +64,7 @@ def test_a_run_leaves_everything_that_repeats_it(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert made == folder / "model.safetensors"
     assert json.loads((folder / "config.json").read_text())["regularizer"]["kind"] == "priority-cut"
-    assert "torch" in json.loads((folder / "code.json").read_text())
+    assert "torch" in json.loads((folder / "code.jsonl").read_text().splitlines()[0])
     assert [line["step"] for line in losses(folder)] == list(range(1, 9))
     assert list((folder / "tensorboard").glob("events.*"))
     assert read_info(folder).steps == 8
@@ -125,6 +126,41 @@ def test_another_run_in_the_folder_is_left_alone(tmp_path: Path) -> None:
         train(tiny(batch_size=3), tmp_path / "run", steps=1, resume=True)
 
 
+def test_a_start_that_failed_leaves_no_run_behind(tmp_path: Path) -> None:
+    offline = tiny(perceptual=PerceptualConfig(weights=tmp_path / "no-such-file.pth", scales=(1.0, 0.5)))
+    with pytest.raises(UserError, match="no-such-file"):
+        train(offline, tmp_path / "run", steps=1)
+    train(tiny(), tmp_path / "run", steps=1)
+
+
+def test_a_resumed_run_may_save_and_load_at_another_pace(tmp_path: Path) -> None:
+    train(tiny(), tmp_path / "run", steps=1)
+    train(tiny(checkpoint_every=1, log_every=2), tmp_path / "run", steps=2, resume=True)
+    assert read_info(tmp_path / "run").steps == 2
+    assert [json.loads(line)["from_step"] for line in (tmp_path / "run" / "code.jsonl").read_text().splitlines()] == [
+        0,
+        1,
+    ]
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("prioritycut.runs.save_picture", full)
+    with pytest.raises(
+        UserError, match=r"cannot be written \(No space left on device\); free space and go on with --resume"
+    ):
+        train(tiny(sample_every=1), tmp_path / "run", steps=1)
+
+
+def test_weights_of_another_model_are_no_beginning(tmp_path: Path) -> None:
+    train(tiny(), tmp_path / "first", steps=1)
+    other = replace(tiny().model, align_corners=False)
+    with pytest.raises(UserError, match="align_corners was True, now False"):
+        train(tiny(model=other, init_from=tmp_path / "first"), tmp_path / "second", steps=1)
+
+
 def test_a_run_can_begin_from_another_runs_weights(tmp_path: Path) -> None:
     train(tiny(), tmp_path / "first", steps=2)
     frozen = tiny(
@@ -168,6 +204,9 @@ def test_an_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:
         ({"regularizer": CutMix(), "discriminator": None}, "only the U-Net discriminator"),
         ({"discriminator": UNetDiscriminatorConfig(num_keypoints=7)}, "take that number or 0"),
         ({"workers": -1}, "workers must not be negative"),
+        ({"seed": -1}, "seed must not be negative"),
+        ({"discriminator": UNetDiscriminatorConfig(padding="valid", num_blocks=5)}, "too small for a discriminator"),
+        ({"discriminator": PatchDiscriminatorConfig(scales=(1.0, 0.5)), "regularizer": None}, "too small"),
     ],
 )
 def test_configs_refuse_nonsense_at_birth(changes: dict[str, object], message: str) -> None:

@@ -67,8 +67,8 @@ def transfer_motion(
     if relative_jacobian and jacobian is not None and driving_initial.jacobian is not None:
         if source.jacobian is None:
             raise ValueError("the driving keypoints carry jacobians, the source's do not; take both from one model")
-        since_start = multiply_2x2(jacobian, inverse_2x2(driving_initial.jacobian).expand_as(jacobian))
-        jacobian = multiply_2x2(since_start, source.jacobian.expand_as(jacobian))
+        since_start = multiply_2x2(jacobian, inverse_2x2(driving_initial.jacobian))
+        jacobian = multiply_2x2(since_start, source.jacobian)
     return Keypoints(position, jacobian)
 
 
@@ -205,6 +205,11 @@ def animate_clip(
     Returns:
         As many frames as `driving` has, in [0, 1].
     """
+    if source.shape[-2:] != driving.shape[-2:]:
+        raise ValueError(
+            f"source and driving frames must have one size, the model's; got {tuple(source.shape[-2:])} and "
+            f"{tuple(driving.shape[-2:])}; `prioritycut.data.clips.fit_square` brings them there"
+        )
     transfer = MotionTransfer(relative=relative, relative_jacobian=relative_jacobian, adapt_scale=adapt_scale)
     stream = animate_stream(animator, source, driving, transfer=transfer, initial=initial, batch_size=batch_size)
     parts = [batch.output.prediction for batch in stream]

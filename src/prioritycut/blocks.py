@@ -129,6 +129,12 @@ def antialias_kernel(scale: float) -> Float[Tensor, "side side"]:
     return kernel / kernel.sum()
 
 
+def check_scale(scale: float) -> None:
+    """Refuse a scale that is not one over a whole number."""
+    if not 0.0 < scale <= 1.0 or not math.isclose(round(1 / scale) * scale, 1.0):
+        raise ValueError(f"scale must be one over a whole number (1, 0.5, 0.25, ...), got {scale}")
+
+
 class AntialiasDownscale(nn.Module):
     """Blur, then keep every n-th row and column (n = 1/scale), beginning with the first.
 
@@ -144,9 +150,8 @@ class AntialiasDownscale(nn.Module):
 
     def __init__(self, channels: int, scale: float, *, persistent: bool = True) -> None:
         super().__init__()
+        check_scale(scale)
         self.step = round(1 / scale)
-        if not math.isclose(self.step * scale, 1.0):
-            raise ValueError(f"scale must be one over a whole number (1, 0.5, 0.25, ...), got {scale}")
         kernel = antialias_kernel(scale).expand(channels, 1, -1, -1).contiguous()
         self.register_buffer("weight", kernel, persistent=persistent and self.step > 1)
 

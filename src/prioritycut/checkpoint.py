@@ -56,13 +56,15 @@ def find_checkpoint(path_or_name: str | Path) -> Path:
         UserError: There is no such file; the message lists the shipped names.
     """
     path = Path(path_or_name)
+    shipped = shipped_checkpoints()
+    if path.is_dir() and not (path / MODEL_FILE).is_file() and str(path_or_name) in shipped:
+        return shipped[str(path_or_name)]  # a folder of that name, such as `synthesize puppets` makes
     if path.is_dir():
         if not (path / MODEL_FILE).is_file():
             raise UserError(f"{path}: no {MODEL_FILE} in this folder; give a run folder that has saved a checkpoint")
         return path / MODEL_FILE
     if path.is_file():
         return path
-    shipped = shipped_checkpoints()
     if str(path_or_name) in shipped:
         return shipped[str(path_or_name)]
     raise UserError(
@@ -303,9 +305,7 @@ def _hourglass(settings: dict[str, Any]) -> HourglassConfig:
     )
 
 
-def import_checkpoint(
-    checkpoint: Path, config: Path, *, align_corners: bool = True
-) -> tuple[Fomm, CheckpointInfo]:
+def import_checkpoint(checkpoint: Path, config: Path, *, align_corners: bool = True) -> tuple[Fomm, CheckpointInfo]:
     """Read a published FOMM file strictly.
 
     Args:

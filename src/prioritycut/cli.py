@@ -147,7 +147,7 @@ def train_from(preset: TrainConfig) -> Callable[..., None]:
 
     def command(
         *,
-        output: Path,
+        output: Path | None = None,
         config: Annotated[TrainConfig, tyro.conf.arg(name="")] = preset,
         steps: int | None = None,
         resume: bool = False,
@@ -156,7 +156,7 @@ def train_from(preset: TrainConfig) -> Callable[..., None]:
         """Train a model. Every setting of the preset can be changed by the options below.
 
         Args:
-            output: The run folder.
+            output: The run folder; needed but for a dry run.
             config: The settings.
             steps: Stop after this many steps in all; --resume goes on from there.
             resume: Go on with the run in the folder, if there is one.
@@ -170,6 +170,8 @@ def train_from(preset: TrainConfig) -> Callable[..., None]:
             for name, count in parameter_counts(config).items():
                 out.print(f"{name}: {count:,} parameters")
             return
+        if output is None:
+            raise UserError(f"{config.name}: no run folder named; add --output FOLDER")
         made = train(config, output, steps=steps, resume=resume, console=progress_out)
         out.print(f"wrote {made}; animate with --checkpoint {output}; numbers and samples are in {output}")
 
@@ -177,7 +179,7 @@ def train_from(preset: TrainConfig) -> Callable[..., None]:
 
 
 def train_command(
-    preset: str, /, *, output: Path, steps: int | None = None, resume: bool = False, dry_run: bool = False
+    preset: str, /, *, output: Path | None = None, steps: int | None = None, resume: bool = False, dry_run: bool = False
 ) -> None:
     """Train a model from a preset; `prioritycut train PRESET --help` lists every setting that can be changed.
 
@@ -188,7 +190,10 @@ def train_command(
         resume: Go on with the run in the folder, if there is one.
         dry_run: Print the resolved config and parameter counts, and stop.
     """
-    raise UserError(f"{preset}: no such preset; `prioritycut presets` lists them")
+    if preset not in PRESETS:
+        raise UserError(f"{preset}: no such preset; `prioritycut presets` lists them")
+    # Reached when options stand before the preset.
+    train_from(PRESETS[preset])(output=output, steps=steps, resume=resume, dry_run=dry_run)
 
 
 def evaluate_command(
@@ -260,6 +265,10 @@ def main() -> None:
         run(sys.argv[1:])
     except (UserError, ValueError) as error:
         print(f"prioritycut: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(ERROR)
+    except OSError as error:
+        # What no room foresaw: a name that is too long, a folder that may not be entered, a disk that filled up.
+        print(f"prioritycut: {error.filename or 'a file'}: {error.strerror or error}; check it", file=sys.stderr)
         sys.exit(ERROR)
     except KeyboardInterrupt as interruption:
         print(f"prioritycut: {interruption or 'interrupted'}", file=sys.stderr)

@@ -96,5 +96,9 @@ def save_picture(path: Path, picture: Float[Tensor, "3 rows cols"]) -> None:
     """Write a PNG; a half-written one never stands under `path`."""
     levels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
     partial = path.with_name(f".{path.name}.partial")
-    Image.fromarray(levels).save(partial, format="PNG")
-    partial.replace(path)
+    try:
+        Image.fromarray(levels).save(partial, format="PNG")
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -130,7 +130,9 @@ def inverse_2x2(matrix: Float[Tensor, "*batch 2 2"]) -> Float[Tensor, "*batch 2 
     return torch.stack([column(one, zero), column(zero, one)], dim=-1)
 
 
-def multiply_2x2(left: Float[Tensor, "*batch 2 2"], right: Float[Tensor, "*batch 2 2"]) -> Float[Tensor, "*batch 2 2"]:
+def multiply_2x2(
+    left: Float[Tensor, "*#batch 2 2"], right: Float[Tensor, "*#batch 2 2"]
+) -> Float[Tensor, "*#batch 2 2"]:
     """Matrix product, written out: mixed precision would round `@` to half, and with it every coordinate."""
     return (left[..., :, :, None] * right[..., None, :, :]).sum(-2)
 

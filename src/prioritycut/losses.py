@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from prioritycut.blocks import FeatureMap, ImagePyramid
+from prioritycut.blocks import FeatureMap, ImagePyramid, check_scale
 from prioritycut.errors import UserError
 from prioritycut.geometry import SmoothTransform, inverse_2x2, multiply_2x2
 from prioritycut.outputs import DiscriminatorOutput, Frames, Keypoints
@@ -178,9 +178,7 @@ BEARABLE_ERROR = 0.02
 """Mean absolute colour difference up to which a pixel of the deformed source counts as explained."""
 
 
-def explained_loss(
-    deformed: Frames, driving: Frames, occlusion_map: Float[Tensor, "batch 1 height width"]
-) -> Scalar:
+def explained_loss(deformed: Frames, driving: Frames, occlusion_map: Float[Tensor, "batch 1 height width"]) -> Scalar:
     """Keep what the deformed source explains, and give up the rest: mean of O e - b log O.
 
     e is the absolute colour difference of the deformed source and the driving frame, b is `BEARABLE_ERROR`. The best
@@ -227,6 +225,8 @@ class PerceptualConfig:
             raise ValueError(f"only random weights may have another width than {_BASE_WIDTH}, got {self.width}")
         if self.width < 1 or not self.scales:
             raise ValueError("width must be at least 1 and scales must name at least one scale")
+        for scale in self.scales:
+            check_scale(scale)
 
 
 class Vgg19(nn.Module):

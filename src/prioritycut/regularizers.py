@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from prioritycut.geometry import resize_map
@@ -46,7 +46,7 @@ def foreground_mask(background: Map, *, threshold: float = 0.9) -> BoolMask:
 def priority_cut_mask(
     occlusion: Map,
     background: Map,
-    fraction: float | Float[Tensor, " batch"],
+    fraction: float | list[float] | Shaped[Tensor, " batch"] | Shaped[Tensor, ""],
     *,
     threshold: float = 0.9,
     denominator: Denominator = "foreground",
@@ -63,8 +63,8 @@ def priority_cut_mask(
 
     Returns:
         True where the pixel is cut, that is, taken from the fake frame. Exactly floor(fraction * N) pixels an
-        image, capped by its foreground; equally occluded pixels are taken in row-major order. An image without
-        foreground gets an empty mask. No image depends on its neighbours in the batch.
+        image, in double precision, capped by its foreground; equally occluded pixels are taken in row-major order. An
+        image without foreground gets an empty mask. No image depends on its neighbours in the batch.
 
     Raises:
         ValueError: `fraction` lies outside [0, 1] or has another length than the batch.
@@ -82,12 +82,14 @@ def priority_cut_mask(
     else:
         raise ValueError(f"denominator must be 'foreground' or 'image', got {denominator!r}")
     budget = (shares * pixels).floor().long().minimum(foreground_pixels)
-    # Small is occluded; what is confidently background comes after everything.
-    order = occlusion.flatten(1).masked_fill(~foreground, math.inf)
+    # Small is occluded; what is confidently background comes after everything, even after a nan.
+    order = occlusion.flatten(1).nan_to_num(nan=1.0).masked_fill(~foreground, math.inf)
     return _smallest(order, budget).view(batch, 1, height, width)
 
 
-def _fractions(fraction: float | Float[Tensor, " batch"], batch: int, device: torch.device) -> Float[Tensor, " batch"]:
+def _fractions(
+    fraction: float | list[float] | Shaped[Tensor, " batch"] | Shaped[Tensor, ""], batch: int, device: torch.device
+) -> Float[Tensor, " batch"]:
     # Double precision: floor() of a share of a large image must not depend on float32's rounding.
     shares = torch.as_tensor(fraction, dtype=torch.float64, device=device)
     if shares.ndim not in (0, 1) or (shares.ndim == 1 and shares.shape[0] != batch):
@@ -324,7 +326,8 @@ def draw_mask(regularizer: Regularizer, motion: MotionOutput, frames: Frames, *,
 
 
 def _map_size(motion: MotionOutput) -> tuple[int, int]:
-    return motion.deformation.shape[1], motion.deformation.shape[2]
+    assert motion.occlusion_map is not None  # maps_at_frame_size saw to it
+    return motion.occlusion_map.shape[2], motion.occlusion_map.shape[3]
 
 
 def partner(

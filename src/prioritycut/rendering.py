@@ -90,7 +90,8 @@ def render_files(
         UserError: Any file is at fault, or the picture is smaller than the model's frames. Nothing half-written
             is left.
     """
-    _keep_inputs(output, source, driving)
+    made = [output, explanation_path(output)] if options.explain else [output]
+    _keep_inputs(made, source, driving)
     info = read_info(options.checkpoint)
     size = info.model.frame_size
     say(
@@ -110,10 +111,11 @@ def render_files(
         frame = fit_square(picture, size, options.fit).to(options.device)
         initial = _initial(reader, frame, size, options, say) if options.best_frame else None
         sound = driving if options.audio and reader.has_audio else None
-        writer = stack.enter_context(ClipWriter(output, rate=reader.rate, audio_from=sound))
         explaining = None
         if options.explain:
             explaining = stack.enter_context(ClipWriter(explanation_path(output), rate=reader.rate, audio_from=sound))
+        # Entered last, so finished first: no explanation is left without its result.
+        writer = stack.enter_context(ClipWriter(output, rate=reader.rate, audio_from=sound))
         start = animator.detect(frame[None])
         stream = animate_stream(
             animator,
@@ -135,10 +137,13 @@ def render_files(
     return Rendered(output, explanation_path(output) if options.explain else None, count, reader.rate, audio_kept)
 
 
-def _keep_inputs(output: Path, *inputs: Path) -> None:
-    for path in inputs:
-        if output.exists() and path.exists() and output.samefile(path):
-            raise UserError(f"{output}: the output would replace an input; choose another output")
+def _keep_inputs(outputs: list[Path], *inputs: Path) -> None:
+    for output in outputs:
+        # A folder of png replaces what is in it.
+        for path in (place for given in inputs for place in (given, given.parent)):
+            replaces = output.suffix == "" or path in inputs
+            if replaces and output.exists() and path.exists() and output.samefile(path):
+                raise UserError(f"{output}: the output would replace an input; choose another output")
 
 
 def _fitted(reader: ClipReader, size: int, mode: Literal["pad", "crop"]) -> Iterator[Frame]:

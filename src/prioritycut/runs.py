@@ -1,7 +1,7 @@
 """A run folder: config, numbers, sample sheets, weights. Enough to read, repeat and go on with a run.
 
 config.json          every setting, seed and preset name
-code.json            versions of the code and of what it stands on
+code.jsonl           versions of the code and of what it stands on, a line for each time it was begun or resumed
 numbers.jsonl        one line of numbers every few steps
 tensorboard/         the same for TensorBoard
 samples/             sheets of pictures
@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,8 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text)
         partial.replace(path)
     except OSError as error:
+        if path.parent.is_dir():
+            partial.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
 
 
@@ -63,6 +66,23 @@ def code_versions() -> dict[str, str]:
     return versions
 
 
+def note_code(folder: Path, *, from_step: int) -> None:
+    """Add a line that says which code the run goes on with, and from which step."""
+    path = folder / "code.jsonl"
+    before = path.read_text() if path.exists() else ""
+    write_text(path, before + json.dumps({"from_step": from_step, **code_versions()}) + "\n")
+
+
+@contextmanager
+def _writing(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); free space and go on with --resume"
+        ) from error
+
+
 class RunWriter:
     """Numbers and pictures of a run, to JSON lines, TensorBoard and PNG."""
 
@@ -73,23 +93,23 @@ class RunWriter:
         self.folder = folder
         self._numbers = folder / "numbers.jsonl"
         _forget_after(self._numbers, first_step)
-        try:
+        with _writing(folder):
             (folder / "samples").mkdir(parents=True, exist_ok=True)
             self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from error
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line of numbers."""
-        with self._numbers.open("a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            self._tensorboard.add_scalar(name, value, step)
+        with _writing(self.folder):
+            with self._numbers.open("a") as file:
+                file.write(json.dumps({"step": step, **values}) + "\n")
+            for name, value in values.items():
+                self._tensorboard.add_scalar(name, value, step)
 
     def picture(self, step: int, picture: Float[Tensor, "3 rows cols"]) -> None:
         """Add a sheet of samples."""
-        save_picture(self.folder / "samples" / f"step-{step:07d}.png", picture)
-        self._tensorboard.add_image("samples", picture.clamp(0, 1), step)
+        with _writing(self.folder):
+            save_picture(self.folder / "samples" / f"step-{step:07d}.png", picture)
+            self._tensorboard.add_image("samples", picture.clamp(0, 1), step)
 
     def __enter__(self) -> RunWriter:
         return self
@@ -120,7 +140,8 @@ def read_numbers(folder: Path) -> list[dict[str, float]]:
     path = folder / "numbers.jsonl"
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a run folder that `prioritycut train` made")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    lines = path.read_text().splitlines()
+    return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
 
 
 def state_path(folder: Path) -> Path:

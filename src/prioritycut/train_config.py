@@ -10,7 +10,7 @@ from prioritycut.data.datasets import DataConfig, PuppetData
 from prioritycut.losses import GanMode, LossWeights, PerceptualConfig
 from prioritycut.models.discriminators import DiscriminatorConfig, UNetDiscriminatorConfig
 from prioritycut.models.fomm import FommConfig
-from prioritycut.regularizers import Regularizer
+from prioritycut.regularizers import PriorityCut, RandomCut, Regularizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,10 @@ class OptimizerConfig:
     """Epochs from which on the rates are a tenth."""
 
     def __post_init__(self) -> None:
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
+        if any(milestone < 0 for milestone in self.milestones):
+            raise ValueError(f"milestones must not be negative, got {self.milestones}")
         if not self.learning_rate > 0 or (self.keypoint_learning_rate or 0) < 0:
             raise ValueError("learning_rate must be positive and keypoint_learning_rate not negative")
 
@@ -100,8 +104,16 @@ class TrainConfig:
         for name in ("batch_size", "epochs", "log_every", "sample_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.workers < 0:
-            raise ValueError(f"workers must not be negative, got {self.workers}")
+        for name in ("workers", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if isinstance(self.regularizer, PriorityCut | RandomCut) and not self.model.estimate_occlusion_map:
+            raise ValueError(
+                f"{self.regularizer.kind} needs an occlusion map, which this model does not estimate; CutMix, Cutout "
+                "and Mixup work with any model"
+            )
+        if self.discriminator is not None:
+            self.discriminator.check_frame_size(self.model.frame_size)
         smallest = self.model.frame_size * min(self.perceptual.scales)
         if smallest < 16:
             raise ValueError(

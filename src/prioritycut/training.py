@@ -7,14 +7,13 @@ step comes from (seed, step), so a run that was stopped goes on as if it had not
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +34,14 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.utils.data import DataLoader
 
-from prioritycut.checkpoint import CheckpointInfo, find_checkpoint, load_strictly, read_tensors, save_animator
+from prioritycut.checkpoint import (
+    CheckpointInfo,
+    find_checkpoint,
+    load_strictly,
+    read_info,
+    read_tensors,
+    save_animator,
+)
 from prioritycut.configuration import config_from_json, config_to_json
 from prioritycut.data.augment import Pair
 from prioritycut.data.datasets import PuppetData, TrainingPairs, build_pairs
@@ -69,9 +75,9 @@ from prioritycut.regularizers import (
 )
 from prioritycut.runs import (
     RunWriter,
-    code_versions,
     load_state,
     model_path,
+    note_code,
     save_state,
     state_path,
     write_text,
@@ -146,7 +152,9 @@ def generator_losses(
                 adversarial = adversarial + generator_adversarial_loss(pixels, mode=config.gan_mode)
         matching = feature_matching_loss(real, fake)
 
-    return GeneratorPass(GeneratorLosses(perceptual, pixel, explained, value, jacobian, adversarial, matching), output, end)
+    return GeneratorPass(
+        GeneratorLosses(perceptual, pixel, explained, value, jacobian, adversarial, matching), output, end
+    )
 
 
 def discriminator_losses(
@@ -220,6 +228,11 @@ class Trainer:
         built = build_networks(config)
         if config.init_from is not None:
             path = find_checkpoint(config.init_from)
+            # The size of the frames may change; what the weights mean may not.
+            stored = replace(read_info(path).model, frame_size=config.model.frame_size)
+            different = _differences(asdict(stored), asdict(config.model))
+            if different:
+                raise UserError(f"{path}: weights of another model ({different[0]}); begin from one of the same")
             load_strictly(built.animator, read_tensors(path)[0], where=path)
         self.networks = Networks(
             _placed(built.animator, fabric.device),
@@ -423,19 +436,27 @@ def train(
     pairs = build_pairs(config.data, config.model.frame_size, seed=config.seed)
     steps_per_epoch = max(1, len(pairs.source) // config.batch_size)
     total_steps = steps or config.epochs * steps_per_epoch
-    config = _open_run(config, output, resume=resume)
+    _check_run(config, output, resume=resume)
 
-    fabric = Fabric(accelerator="auto", devices=1, precision=config.precision)
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)
     trainer = Trainer(config, fabric)
     first = load_state(output, trainer.modules, trainer.optimizers) if state_path(output).exists() else 0
     if first >= total_steps:
         return model_path(output)
+    # Not before everything could be built: a start that failed leaves no run behind.
+    write_text(output / "config.json", config_to_json(config))
+    note_code(output, from_step=first)
 
     def save(step: int) -> None:
-        save_state(output, step, trainer.modules, trainer.optimizers)
+        for name, module in trainer.modules.items():
+            if not all(bool(value.isfinite().all()) for value in module.parameters()):
+                raise _not_finite(output, step, f"the {name}'s weights")
         trained_on = "puppets" if isinstance(config.data, PuppetData) else str(config.data.root)
         info = CheckpointInfo(model=config.model, trained_on=trained_on, steps=step, source=config.name)
+        # The state last: it is what says that this step was reached.
         save_animator(model_path(output), trainer.networks.animator, info)
+        save_state(output, step, trainer.modules, trainer.optimizers)
 
     shown = torch.stack([TrainingPairs(pairs.source, pairs.augmentation, seed=config.seed + 1)[i] for i in range(4)])
     shown = shown.to(fabric.device)
@@ -451,10 +472,7 @@ def train(
             epoch = (step - 1) // steps_per_epoch
             numbers = trainer.step(batch.to(fabric.device), step=step, epoch=epoch)
             if not math.isfinite(numbers["loss/generator"] + numbers.get("loss/discriminator", 0.0)):
-                raise UserError(
-                    f"{output}: the loss of step {step} is not finite, so the run stops; the weights of the last "
-                    "save are whole. Lower --optimizer.learning-rate and use --resume"
-                )
+                raise _not_finite(output, step, "the loss")
             done = step == total_steps or stop.by is not None
             if step % config.log_every == 0 or step == 1 or done:
                 numbers["time/steps_per_second"] = (step - first) / (time.perf_counter() - started)
@@ -471,23 +489,35 @@ def train(
     return model_path(output)
 
 
-def _open_run(config: TrainConfig, output: Path, *, resume: bool) -> TrainConfig:
-    """Make the run folder, or check that the one that is there is the same run."""
+def _not_finite(output: Path, step: int, what: str) -> UserError:
+    return UserError(
+        f"{output}: {what} at step {step} is not finite, so the run stops; its last save is whole. Begin another run "
+        f"with a lower --optimizer.learning-rate, from there by --init-from {output}"
+    )
+
+
+FREE_TO_CHANGE = ("workers", "log_every", "sample_every", "checkpoint_every")
+"""Settings that a resumed run may have otherwise: they change no number."""
+
+
+def _check_run(config: TrainConfig, output: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds another run, or this one where it was not asked to go on."""
     config_file = output / "config.json"
-    if config_file.exists():
-        if not resume:
-            raise UserError(f"{output}: already holds a run; add --resume to go on with it, or choose another --output")
+    if not state_path(output).exists():
+        return  # nothing to lose
+    if not resume:
+        raise UserError(f"{output}: already holds a run; add --resume to go on with it, or choose another --output")
+    try:
         stored = config_from_json(TrainConfig, config_file.read_text(), where=config_file)
-        different = _differences(asdict(stored), asdict(config))
-        if different:
-            raise UserError(
-                f"{output}: this run was begun with another config ({different[0]}); "
-                "resume it with the settings it has, or choose another --output"
-            )
-        return stored
-    write_text(config_file, config_to_json(config))
-    write_text(output / "code.json", json.dumps(code_versions(), indent=2))
-    return config
+    except OSError as error:
+        raise UserError(f"{config_file}: cannot be read ({error.strerror}); the run cannot go on without it") from error
+    fixed = [{k: v for k, v in asdict(each).items() if k not in FREE_TO_CHANGE} for each in (stored, config)]
+    different = _differences(fixed[0], fixed[1])
+    if different:
+        raise UserError(
+            f"{output}: this run was begun with another config ({different[0]}); "
+            "resume it with the settings it has, or choose another --output"
+        )
 
 
 def _differences(stored: object, given: object, name: str = "") -> list[str]:

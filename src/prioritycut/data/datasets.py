@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from prioritycut.data.augment import Augmentation, Pair, augment_pair
-from prioritycut.data.clips import read_clip
+from prioritycut.data.clips import fit_square, open_clip
 from prioritycut.data.puppets import generate_puppet
 from prioritycut.errors import UserError
 
@@ -28,7 +28,8 @@ class PuppetData:
 
     kind: Literal["puppets"] = "puppets"
     clips: int = 2000
-    """Different characters."""
+    """Different characters. Each is drawn at its first visit and kept: 2,000 of 32 frames are 0.8 GB at 64 pixels and
+    3.1 GB at 128, in every worker."""
     frames: int = 32
     """Frames of each character's clip."""
     seed: int = 0
@@ -116,8 +117,26 @@ class FolderPairs:
     def frames(self, item: int, *, generator: torch.Generator) -> Pair:
         paths = self._items[item % len(self._items)]
         path = paths[int(torch.randint(len(paths), (), generator=generator))]
-        clip = read_clip(path, size=self.size)
-        return clip[frame_numbers(clip.shape[0], generator=generator)]
+        return two_frames(path, self.size, generator=generator)
+
+
+def two_frames(path: Path, size: int, *, generator: torch.Generator) -> Pair:
+    """Two random frames of a clip in the order of time, cropped and resized, holding no others in memory."""
+    with open_clip(path) as reader:
+        # A header can be wrong or silent; then one pass counts.
+        count = reader.frame_count or sum(1 for _ in reader)
+        numbers = frame_numbers(count, generator=generator)
+        kept, frame = list[Tensor](), None
+        for number, frame in enumerate(reader):
+            while len(kept) < 2 and numbers[len(kept)] <= number:
+                kept.append(fit_square(frame, size))
+            if len(kept) == 2:
+                break
+        if frame is None:
+            raise UserError(f"{path}: a clip without frames; take it out of the data or make it anew")
+        # Of fewer frames than the header promised, the last one stands for those that are missing.
+        kept += [fit_square(frame, size)] * (2 - len(kept))
+    return torch.stack(kept)
 
 
 def split_clips(root: Path, split: Literal["train", "test"]) -> list[Path]:

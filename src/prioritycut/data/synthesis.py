@@ -48,11 +48,12 @@ def write_puppets(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "puppets.json").write_text(json.dumps(about, indent=2))
         for done, clip in enumerate(drawn, start=1):
             write_clip(folder / f"{clip.name}.mp4", clip.frames, rate=DEFAULT_RATE)
             _write_truth(folder / f"{clip.name}.npz", clip)
             advance(done)
+        # Last, for it promises that all of them are there.
+        (folder / "puppets.json").write_text(json.dumps(about, indent=2))
     except OSError as error:
         raise UserError(
             f"{folder}: cannot be written ({error.strerror}); free space or choose another place"

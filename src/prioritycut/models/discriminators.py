@@ -6,6 +6,7 @@ Both share one encoder and one interface: frames (and, if conditioned, the drivi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
-from prioritycut.blocks import FeatureMap, ImagePyramid, channels_at
+from prioritycut.blocks import FeatureMap, ImagePyramid, channels_at, check_scale
 from prioritycut.geometry import gaussian_heatmaps
 from prioritycut.outputs import DiscriminatorOutput, Frames, Keypoints
 
@@ -40,6 +41,12 @@ class PatchDiscriminatorConfig:
         _check_sizes(self.block_expansion, self.max_features, self.num_blocks, self.num_keypoints)
         if not self.scales:
             raise ValueError("scales must name at least one scale, such as (1.0,)")
+        for scale in self.scales:
+            check_scale(scale)
+
+    def check_frame_size(self, frame_size: int) -> None:
+        """Refuse frames that the smallest scale's blocks would shrink to nothing."""
+        require_room(math.ceil(frame_size * min(self.scales)), self.num_blocks, same=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,17 @@ class UNetDiscriminatorConfig:
         if self.padding not in ("auto", "valid", "same"):
             raise ValueError(f"padding must be auto, valid or same, got {self.padding!r}")
 
+    def pads(self, smallest_side: int) -> bool:
+        """Whether convolutions of frames with this smallest side are padded; refuses frames that are too small."""
+        valid_fits = deepest_side(smallest_side, self.num_blocks, same=False) > 1
+        same = self.padding == "same" or (self.padding == "auto" and not valid_fits)
+        require_room(smallest_side, self.num_blocks, same=same)
+        return same
+
+    def check_frame_size(self, frame_size: int) -> None:
+        """Refuse frames that the blocks would shrink to nothing."""
+        self.pads(frame_size)
+
 
 DiscriminatorConfig = PatchDiscriminatorConfig | UNetDiscriminatorConfig
 
@@ -80,6 +98,24 @@ def _check_sizes(block_expansion: int, max_features: int, num_blocks: int, num_k
 
 KERNEL = 4
 """Side of every encoder and decoder kernel: a valid convolution takes 3 pixels off a side, its mirror adds them."""
+
+
+def require_room(smallest_side: int, num_blocks: int, *, same: bool) -> None:
+    """Refuse frames that the encoder would shrink to nothing."""
+    if deepest_side(smallest_side, num_blocks, same=same) <= 1:
+        raise ValueError(
+            f"frames of {smallest_side} pixels are too small for a discriminator of {num_blocks} blocks"
+            + (" with padding 'same'" if same else " without padding")
+            + "; take larger frames, fewer blocks or fewer scales, or the U-Net with padding 'auto'"
+        )
+
+
+def deepest_side(size: int, num_blocks: int, *, same: bool) -> int:
+    """Side of the deepest map for a side of `size` pixels; instance norm needs more than one pixel there."""
+    for block in range(num_blocks):
+        size = size if same else size - (KERNEL - 1)
+        size = size // 2 if block < num_blocks - 1 else size
+    return size
 
 
 def _normalized(conv: nn.Conv2d | nn.ConvTranspose2d, wanted: bool) -> nn.Module:
@@ -180,7 +216,7 @@ class PatchDiscriminator(nn.Module):
                 num_keypoints=self.config.num_keypoints,
                 variance=self.config.heatmap_variance,
             )
-            _require_room(level, self.config.num_blocks, same=False)
+            require_room(min(level.shape[-2:]), self.config.num_blocks, same=False)
             score, before_pooling = encoder(conditioned)
             outputs.append(DiscriminatorOutput(score.float(), pooled_features(before_pooling)))
         return tuple(outputs)
@@ -231,7 +267,7 @@ class UNetDiscriminator(nn.Module):
     def forward(self, frames: Frames, keypoints: Keypoints | None = None) -> tuple[DiscriminatorOutput, ...]:
         """Judge frames; one output (there is one scale). `keypoints` as for `PatchDiscriminator`."""
         config = self.config
-        same = self._pads(frames)
+        same = config.pads(min(frames.shape[-2:]))
         conditioned = with_heatmaps(
             frames, keypoints, num_keypoints=config.num_keypoints, variance=config.heatmap_variance
         )
@@ -251,34 +287,6 @@ class UNetDiscriminator(nn.Module):
             hidden = torch.cat([hidden, frames], dim=1)
         logit = self.pixel_head(hidden).float()
         return (DiscriminatorOutput(score.float(), features, logit.sigmoid(), logit),)
-
-    def _pads(self, frames: Frames) -> bool:
-        smallest = min(frames.shape[-2:])
-        valid_fits = deepest_side(smallest, self.config.num_blocks, same=False) > 1
-        if self.config.padding == "valid" or valid_fits:
-            _require_room(frames, self.config.num_blocks, same=False)
-            return self.config.padding == "same"
-        _require_room(frames, self.config.num_blocks, same=True)
-        return True
-
-
-def _require_room(frames: Frames, num_blocks: int, *, same: bool) -> None:
-    """Refuse frames that the encoder would shrink to nothing."""
-    smallest = min(frames.shape[-2:])
-    if deepest_side(smallest, num_blocks, same=same) <= 1:
-        raise ValueError(
-            f"frames of {smallest} pixels are too small for a discriminator of {num_blocks} blocks"
-            + (" with padding 'same'" if same else " without padding")
-            + "; take larger frames, fewer blocks or fewer scales, or the U-Net with padding 'auto'"
-        )
-
-
-def deepest_side(size: int, num_blocks: int, *, same: bool) -> int:
-    """Side of the deepest map for a side of `size` pixels; instance norm needs more than one pixel there."""
-    for block in range(num_blocks):
-        size = size if same else size - (KERNEL - 1)
-        size = size // 2 if block < num_blocks - 1 else size
-    return size
 
 
 Discriminator = PatchDiscriminator | UNetDiscriminator
