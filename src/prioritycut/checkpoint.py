@@ -86,6 +86,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
             partial,
             dict(metadata),
         )
+        partial.chmod(0o644)  # safetensors writes for the owner's eyes only; weights are there to be shared
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         _discard(partial)
