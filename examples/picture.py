@@ -10,24 +10,27 @@ from pathlib import Path
 
 import torch
 
-from prioritycut.animation import animate_stream
+from prioritycut.animation import animate_stream, best_start
 from prioritycut.checkpoint import load_animator
 from prioritycut.data.puppets import generate_puppet
 from prioritycut.drawing import save_picture
 from prioritycut.evaluation import HELD_OUT_SEED
 from prioritycut.explanation import explain_frames
 
-PAIRS = ((5, 7, 18), (2, 11, 26), (8, 3, 12), (14, 9, 30))
+PAIRS = ((14, 9, 30), (22, 5, 10), (41, 2, 5), (10, 12, 15))
 """Source puppet, driving puppet, driving frame."""
+LENGTH = 48
+"""Driving frames that the best start is looked for in."""
 
 
 def row(checkpoint: str, source: int, driving: int, frame: int) -> torch.Tensor:
     animator = load_animator(checkpoint)
     size = animator.config.frame_size
     picture = generate_puppet(HELD_OUT_SEED, source, frames=1, size=size).frames[0]
-    clip = generate_puppet(HELD_OUT_SEED, driving, frames=frame + 1, size=size).frames
+    clip = generate_puppet(HELD_OUT_SEED, driving, frames=LENGTH, size=size).frames
+    _, initial = best_start(animator, picture, clip)
     start = animator.detect(picture[None])
-    (moved,) = animate_stream(animator, picture, clip[frame:], initial=clip[0])
+    (moved,) = animate_stream(animator, picture, clip[frame : frame + 1], initial=initial)
     (panels,) = explain_frames(picture, start, moved)
     return panels
 
