@@ -9,7 +9,6 @@ and for the published 256 px size with random weights, and the files-to-file rat
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -85,7 +84,6 @@ def main() -> None:
                 )
             )
             print(f"animate, file to file, 64 px{', with --explain' if explain else ''}: {250 / spent:.1f} f/s")
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 if __name__ == "__main__":
