@@ -48,7 +48,7 @@ def _puppets(size: int) -> list[TrainConfig]:
         batch_size=16,
         epochs=30,
         sample_every=250,
-        checkpoint_every=250,
+        checkpoint_every=50,
     )
     patch = PatchDiscriminatorConfig(block_expansion=8, max_features=128)
     unet = UNetDiscriminatorConfig(block_expansion=8, max_features=128)
