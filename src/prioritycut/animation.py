@@ -93,6 +93,7 @@ def _normalized_pose(keypoints: Keypoints) -> Float[Tensor, "batch points 2"]:
     return centred / hull_area(keypoints).sqrt().to(centred)[:, None, None]
 
 
+@torch.inference_mode()
 def best_start(
     animator: KeypointAnimator, source: Frame, driving: Iterable[Frame], *, batch_size: int = 8
 ) -> tuple[int, Frame]:

@@ -38,7 +38,8 @@ def explain_frames(
     motion, prediction = batch.output.motion, batch.output.prediction
     count, _, height, width = prediction.shape
     sources = source.expand(count, -1, -1, -1)
-    # Scattered pixels of the cut must stay whole, so maps are enlarged by repetition like everything else.
+    # Maps come to the frame's size smoothly; from there everything is enlarged by repetition, so that the pixels of
+    # the cut stay pixels.
     grey = torch.full_like(prediction, 0.5)
     occlusion = background = cut = grey
     if motion.occlusion_map is not None:

@@ -109,7 +109,11 @@ def render_files(
         say(f"driving: {square_fit(reader.width, reader.height, size, options.fit).describe()}")
         animator = load_animator(options.checkpoint, options.device)
         frame = fit_square(picture, size, options.fit).to(options.device)
-        initial = _initial(reader, frame, size, options, say) if options.best_frame else None
+        initial = None
+        if options.best_frame:
+            fitted = _fitted(reader, size, options.fit)
+            number, initial = best_start(animator, frame, fitted, batch_size=options.batch_size)
+            say(f"best start: driving frame {number}")
         sound = driving if options.audio and reader.has_audio else None
         explaining = None
         if options.explain:
@@ -149,14 +153,6 @@ def _keep_inputs(outputs: list[Path], *inputs: Path) -> None:
 def _fitted(reader: ClipReader, size: int, mode: Literal["pad", "crop"]) -> Iterator[Frame]:
     for frame in reader:
         yield fit_square(frame, size, mode)
-
-
-@torch.inference_mode()
-def _initial(reader: ClipReader, source: Frame, size: int, options: RenderOptions, say: Say) -> Frame:
-    animator = load_animator(options.checkpoint, options.device)
-    number, frame = best_start(animator, source, _fitted(reader, size, options.fit), batch_size=options.batch_size)
-    say(f"best start: driving frame {number}")
-    return frame
 
 
 def without_padding(frames: torch.Tensor, fit: Fit) -> torch.Tensor:
