@@ -16,7 +16,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from prioritycut import checkpoint
+from prioritycut import files
 from prioritycut.checkpoint import (
     MODEL_FILE,
     CheckpointInfo,
@@ -24,11 +24,11 @@ from prioritycut.checkpoint import (
     import_checkpoint,
     load_animator,
     read_info,
-    read_tensors,
     save_animator,
 )
 from prioritycut.configuration import config_to_json
 from prioritycut.errors import UserError
+from prioritycut.files import read_tensors
 from prioritycut.models.fomm import Fomm, FommConfig, HourglassConfig
 
 HOURGLASS = HourglassConfig(block_expansion=4, num_blocks=2, max_features=8, scale_factor=0.5)
@@ -377,7 +377,7 @@ def test_a_save_that_fails_midway_leaves_the_former_file_and_no_part(tmp_path, m
         partial.write_bytes(b"half")
         raise stop
 
-    monkeypatch.setattr(checkpoint, "save_file", fails_midway)
+    monkeypatch.setattr(files, "save_file", fails_midway)
     if isinstance(stop, OSError):
         assert "No space left" in refusal(lambda: saved(path), path)
     else:

@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 
 from prioritycut import cli
-from prioritycut.checkpoint import CheckpointInfo, load_animator, save_animator, save_tensors
+from prioritycut.checkpoint import CheckpointInfo, load_animator, save_animator
 from prioritycut.data.clips import read_clip, write_clip
 from prioritycut.data.puppets import generate_puppet
 from prioritycut.drawing import save_picture
+from prioritycut.files import save_tensors
 from prioritycut.models.fomm import Fomm, FommConfig, HourglassConfig
 
 REAL = Path(__file__).parents[1].parent / "shared" / "data" / "faces"
@@ -278,7 +279,7 @@ def test_bad_checkpoints_are_refused_and_never_run(run: Run, material: Path, tmp
 
 
 def _rename_tensor(path: Path, old: str, new: str) -> None:
-    from prioritycut.checkpoint import read_tensors
+    from prioritycut.files import read_tensors
 
     tensors, metadata = read_tensors(path)
     tensors[new] = tensors.pop(old)

@@ -7,9 +7,7 @@ An animator's file holds its tensors under the model's own names and, as metadat
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -18,11 +16,11 @@ from typing import Any
 import torch
 import yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from prioritycut.configuration import config_from_json, config_to_json
 from prioritycut.errors import UserError
+from prioritycut.files import load_strictly, read_pickle, read_tensors, save_tensors
 from prioritycut.models.fomm import Fomm, FommConfig, HourglassConfig
 
 FORMAT = "prioritycut-animator-1"
@@ -70,66 +68,6 @@ def find_checkpoint(path_or_name: str | Path) -> Path:
     raise UserError(
         f"{path}: no such checkpoint; give a .safetensors file, a run folder, or one of: {', '.join(shipped) or 'none'}"
     )
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write safetensors whole or not at all.
-
-    Raises:
-        UserError: The disk is full or the place cannot be written; what stood under `path` still does.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()},
-            partial,
-            dict(metadata),
-        )
-        partial.chmod(0o644)  # safetensors writes for the owner's eyes only; weights are there to be shared
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        _discard(partial)
-        raise UserError(f"{path}: cannot be written ({error}); free space or choose another place") from error
-    except BaseException:
-        _discard(partial)
-        raise
-
-
-def _discard(partial: Path) -> None:
-    # Where the parent is itself a file, even removing nothing fails.
-    with suppress(OSError):
-        partial.unlink()
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file.
-
-    Raises:
-        UserError: It is missing, truncated, or something else, such as a pickle, which is not opened.
-    """
-    try:
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-        return load_file(path), metadata
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; check the path") from error
-    except (SafetensorError, OSError) as error:
-        if _looks_like_pickle(path):
-            raise UserError(
-                f"{path}: a PyTorch pickle, which can hold code and is not opened here; "
-                "convert it with `prioritycut import-checkpoint`"
-            ) from error
-        raise UserError(f"{path}: not a whole safetensors file ({error}); copy or make it anew") from error
-
-
-def _looks_like_pickle(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except OSError:  # a folder, or not ours to read
-        return False
-    return start.startswith((b"PK\x03\x04", b"\x80"))
 
 
 def save_animator(path: Path, animator: Fomm, info: CheckpointInfo) -> None:
@@ -180,57 +118,7 @@ def load_animator(path_or_name: str | Path, device: str | torch.device = "cpu") 
     return animator.eval().requires_grad_(False).to(device)
 
 
-def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], *, where: Path) -> None:
-    """Load weights, all of them and no others.
-
-    Raises:
-        UserError: Names are missing, unexpected, or of another shape; the message lists them.
-    """
-    wanted = module.state_dict()
-    missing = sorted(set(wanted) - set(tensors))
-    unexpected = sorted(set(tensors) - set(wanted))
-    misshapen = [
-        f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in sorted(set(wanted) & set(tensors))
-        if tensors[name].shape != wanted[name].shape
-    ]
-    faults = [
-        f"{len(names)} {label} ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
-        for label, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", misshapen),
-        )
-        if names
-    ]
-    if faults:
-        raise UserError(f"{where}: the weights do not fit the model: {'; '.join(faults)}; check the config or the file")
-    module.load_state_dict(dict(tensors))
-
-
 # Published FOMM files
-
-
-def read_pickle(path: Path) -> dict[str, Any]:
-    """A published `.pth.tar`, read so that nothing in it can run.
-
-    Raises:
-        UserError: Missing, broken, or a pickle that holds more than tensors and plain containers.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; check the path")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path}: not opened, for it is broken or holds code besides tensors; get the file from its authors"
-        ) from error
-    except Exception as error:
-        # A truncated or foreign file fails in torch in many ways; to the user they are one.
-        raise UserError(f"{path}: not a readable PyTorch file ({type(error).__name__}); copy it anew") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds a {type(content).__name__}, not a dictionary of networks; is it a FOMM file?")
-    return content
 
 
 def published_config(path: Path) -> FommConfig:

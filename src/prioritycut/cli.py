@@ -22,9 +22,9 @@ from prioritycut.data.clips import open_clip
 from prioritycut.data.synthesis import write_puppets
 from prioritycut.errors import UserError
 from prioritycut.evaluation import HELD_OUT_SEED, evaluate_on_puppets
+from prioritycut.files import write_text
 from prioritycut.presets import PRESETS
 from prioritycut.rendering import Advance, RenderOptions, render_files
-from prioritycut.runs import write_text
 from prioritycut.train_config import TrainConfig
 
 ERROR, INTERRUPTED = 2, 130

@@ -12,65 +12,29 @@ state.safetensors    everything that `--resume` needs
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from prioritycut.checkpoint import MODEL_FILE, load_strictly, read_tensors, save_tensors
+from prioritycut.checkpoint import MODEL_FILE
 from prioritycut.drawing import save_picture
 from prioritycut.errors import UserError
+from prioritycut.files import load_strictly, read_tensors, save_tensors, write_text
+from prioritycut.versions import code_versions
 
 STATE_FORMAT = "prioritycut-run-1"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text)
-        partial.replace(path)
-    except OSError as error:
-        if path.parent.is_dir():
-            partial.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
-
-
-def code_versions() -> dict[str, str]:
-    """What the numbers of a run stand on: this package (and its commit, in a checkout), torch, Python, machine."""
-    versions = {
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-    }
-    for package in ("prioritycut", "torch", "lightning", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-    )
-    if commit.returncode == 0:
-        versions["commit"] = commit.stdout.strip()
-    return versions
 
 
 def note_code(folder: Path, *, from_step: int) -> None:
     """Add a line that says which code the run goes on with, and from which step."""
     path = folder / "code.jsonl"
     before = path.read_text() if path.exists() else ""
-    write_text(path, before + json.dumps({"from_step": from_step, **code_versions()}) + "\n")
+    write_text(path, before + json.dumps({"from_step": from_step, **code_versions("lightning")}) + "\n")
 
 
 @contextmanager

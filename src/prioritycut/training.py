@@ -34,19 +34,13 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.utils.data import DataLoader
 
-from prioritycut.checkpoint import (
-    CheckpointInfo,
-    find_checkpoint,
-    load_strictly,
-    read_info,
-    read_tensors,
-    save_animator,
-)
+from prioritycut.checkpoint import CheckpointInfo, find_checkpoint, read_info, save_animator
 from prioritycut.configuration import config_from_json, config_to_json
 from prioritycut.data.augment import Pair
 from prioritycut.data.datasets import PuppetData, TrainingPairs, build_pairs
 from prioritycut.drawing import draw_keypoints, paint_deformation, paint_map, paint_scores, sheet
 from prioritycut.errors import UserError
+from prioritycut.files import load_strictly, read_tensors, write_text
 from prioritycut.geometry import random_transform, resize_deformation, resize_map, warp
 from prioritycut.losses import (
     DiscriminatorLosses,
@@ -80,7 +74,6 @@ from prioritycut.runs import (
     note_code,
     save_state,
     state_path,
-    write_text,
 )
 from prioritycut.train_config import OptimizerConfig, TrainConfig
 

@@ -1,0 +1,1 @@
+"""Detectors as plug-ins: keypoints, identity, segmentation."""
