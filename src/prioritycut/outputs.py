@@ -22,25 +22,31 @@ class Keypoints:
     Attributes:
         position: xy in [-1, 1]; -1 is the centre of the first column (row), +1 of the last.
         jacobian: Derivative of the motion from an abstract reference frame to this frame at each keypoint;
-            `None` for models that give positions only.
+            `None` for models that give none.
+        covariance: Spread of each keypoint's heatmap around its position, in squared [-1, 1] units, symmetric;
+            `None` for models that give none.
 
-    Source: FOMM (Siarohin et al., NeurIPS 2019), section 3.1.
+    Source: FOMM (Siarohin et al., NeurIPS 2019), section 3.1; for the covariance Monkey-Net (Siarohin et al., CVPR
+    2019), section 3.1.
     """
 
     position: Float[Tensor, "batch points 2"]
     jacobian: Float[Tensor, "batch points 2 2"] | None = None
+    covariance: Float[Tensor, "batch points 2 2"] | None = None
 
     def __getitem__(self, index: slice) -> Keypoints:
         """Keypoints of some of the batch."""
         jacobian = None if self.jacobian is None else self.jacobian[index]
-        return Keypoints(self.position[index], jacobian)
+        covariance = None if self.covariance is None else self.covariance[index]
+        return Keypoints(self.position[index], jacobian, covariance)
 
     def expand(self, batch: int) -> Keypoints:
         """Keypoints of batch 1 repeated (no copy); others as they are."""
         if self.position.shape[0] == batch:
             return self
         jacobian = None if self.jacobian is None else self.jacobian.expand(batch, -1, -1, -1)
-        return Keypoints(self.position.expand(batch, -1, -1), jacobian)
+        covariance = None if self.covariance is None else self.covariance.expand(batch, -1, -1, -1)
+        return Keypoints(self.position.expand(batch, -1, -1), jacobian, covariance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,106 @@
+"""Settings of a published YAML: each is asked for once, and what nobody asked for is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from prioritycut.errors import UserError
+
+Config = TypeVar("Config")
+_REQUIRED = object()
+
+
+class Settings:
+    """The settings of a file, or of a section of it."""
+
+    def __init__(self, values: Any, path: str = "") -> None:
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{path or 'the file'} holds no settings")
+        self.values: dict[str, Any] = dict(values)
+        self.path = path
+
+    def name(self, name: str) -> str:
+        """The full name of a setting: `model_params.common_params.num_kp`."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def take(self, name: str, default: Any = _REQUIRED) -> Any:
+        """One setting.
+
+        Raises:
+            ValueError: It is absent and has no default.
+        """
+        value = self.values.pop(name, default)
+        if value is _REQUIRED:
+            raise ValueError(f"lacks the setting {self.name(name)}")
+        return value
+
+    def integer(self, name: str) -> int:
+        """A whole number.
+
+        Raises:
+            ValueError: It is absent, or something else.
+        """
+        value = self.take(name)
+        if type(value) is not int:
+            raise ValueError(f"{self.name(name)} must be a whole number, got {value!r}")
+        return value
+
+    def number(self, name: str, default: Any = _REQUIRED) -> float:
+        """A number.
+
+        Raises:
+            ValueError: It is absent and has no default, or is something else.
+        """
+        value = self.take(name, default)
+        if type(value) not in (int, float):
+            raise ValueError(f"{self.name(name)} must be a number, got {value!r}")
+        return float(value)
+
+    def require(self, name: str, value: Any) -> None:
+        """A setting of which one value alone is known.
+
+        Raises:
+            ValueError: It is absent, or another.
+        """
+        found = self.take(name)
+        if found != value:
+            raise ValueError(f"{self.name(name)} is {found!r}, but only {value!r} is known")
+
+    def section(self, name: str) -> Settings:
+        """The settings within one."""
+        return Settings(self.take(name), self.name(name))
+
+    def finish(self) -> None:
+        """Refuse what is left.
+
+        Raises:
+            ValueError: Something is.
+        """
+        if self.values:
+            raise ValueError(f"unknown settings: {', '.join(map(self.name, self.values))}")
+
+
+def read_config(path: Path, build: Callable[[Settings], Config]) -> Config:
+    """The config that a published YAML describes.
+
+    Args:
+        path: The YAML.
+        build: Reads the settings; a ValueError says what is wrong with them.
+
+    Raises:
+        UserError: The file is missing or no YAML, or a setting is missing, unknown, of the wrong kind or out of range.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; give the YAML published beside the checkpoint") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path}: not readable as YAML; give the YAML published beside the checkpoint") from error
+    try:
+        return build(Settings(document))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; give the YAML of this checkpoint") from error
