@@ -38,6 +38,9 @@ def config_from_json(kind: type[Config], text: str, *, where: Path | str) -> Con
 
 def _unknown_fields(given: Any, known: Any, prefix: str = "") -> list[str]:
     # pydantic drops unknown fields of plain dataclasses silently; a misspelt one must not vanish.
+    if isinstance(given, list) and isinstance(known, list):
+        pairs = enumerate(zip(given, known, strict=False))
+        return [field for number, (one, other) in pairs for field in _unknown_fields(one, other, f"{prefix}{number}.")]
     if not isinstance(given, dict) or not isinstance(known, dict):
         return []
     unknown = list[str]()

@@ -35,7 +35,8 @@ class Tally:
     spread: float = 0.0
     """Sum of their squared deviations from the mean."""
     failures: int = 0
-    """Frames without a value because nothing was found in the prediction, though the target shows it."""
+    """Frames where nothing was found in the prediction, though the target shows it. They have no value, but for the
+    missing keypoint rate, which is 1 there."""
     skipped: int = 0
     """Frames without a value because the target has nothing to measure: an empty mask, nothing found there."""
 
@@ -49,6 +50,8 @@ class ClipResult:
     metrics: dict[str, Tally]
     """By key: L1, PSNR_all, PSNR_salient, PSNR_nonsalient, SSIM_..., AKD, MKR, AED, AKD_corrected, ...,
     PSNR_top_10, PSNR_nontop_10, ..., area_salient, area_top_10, ..."""
+    size: tuple[int, int] | None = None
+    """Height and width of its frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +179,25 @@ def _summarize(key: str, clips: Sequence[ClipResult], tool: str | None, seed: in
         failures=pooled.failures,
         skipped=pooled.skipped,
     )
+
+
+ARROWS: dict[Better, str] = {"lower": "↓", "higher": "↑", "neither": ""}
+"""Which end of a metric is the good one, at a glance."""
+
+
+def summary_lines(result: Result) -> list[str]:
+    """The summaries as a table of plain text, a line a metric."""
+    head = f"{'metric':<31}{'mean':>9}  {'95% frames':<11}{'95% clips':<20}"
+    lines = [head + f"{'frames':>7}{'not found':>11}{'left out':>10}"]
+    for row in result.summaries:
+        number = "none" if row.mean is None else f"{row.mean:.4g}"
+        over_frames = "" if row.ci95 is None else f"± {row.ci95:.2g}"
+        low, high = row.clip_low, row.clip_high
+        over_clips = "" if low is None or high is None else f"{low:.4g} to {high:.4g}"
+        counts = f"{row.frames:>7}{row.failures or '':>11}{row.skipped or '':>10}"
+        name = f"{row.key} {ARROWS[row.better]}"
+        lines.append(f"{name:<31}{number:>9}  {over_frames:<11}{over_clips:<20}{counts}".rstrip())
+    return lines
 
 
 def save_result(path: Path, result: Result) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,6 +22,7 @@ DRAWS = 2000
 """Resamplings of a bootstrap."""
 
 Values: TypeAlias = Sequence[float] | Float[Tensor, " frames"] | NDArray[np.float64]
+Clips: TypeAlias = Sequence[object] | Shaped[Tensor, " frames"] | Shaped[np.ndarray, " frames"]
 Numbers: TypeAlias = NDArray[np.float64]
 
 
@@ -69,7 +70,7 @@ def confidence_interval(values: Values) -> Interval:
     return Interval(mean, half, mean - half, mean + half, len(kept))
 
 
-def cluster_bootstrap(values: Values, clips: Sequence[object], seed: int = 0, *, draws: int = DRAWS) -> Interval:
+def cluster_bootstrap(values: Values, clips: Clips, seed: int = 0, *, draws: int = DRAWS) -> Interval:
     """Mean over frames and its 95% interval over clips.
 
     Clips are drawn with replacement, as many as there are, and the mean over all their frames is taken, `draws` times;
@@ -94,7 +95,7 @@ def cluster_bootstrap(values: Values, clips: Sequence[object], seed: int = 0, *,
 
 
 def paired_difference(
-    first: Values, second: Values, clips: Sequence[object] | None = None, seed: int = 0, *, draws: int = DRAWS
+    first: Values, second: Values, clips: Clips | None = None, seed: int = 0, *, draws: int = DRAWS
 ) -> Interval:
     """How much larger `first` is than `second` on the same frames, with its 95% interval.
 
@@ -120,9 +121,10 @@ def paired_difference(
 def bootstrap_over_clips(
     totals: Sequence[float] | Numbers, counts: Sequence[int] | Numbers, *, seed: int = 0, draws: int = DRAWS
 ) -> Interval:
-    """`cluster_bootstrap` from each clip's sum of values and count of frames."""
+    """`cluster_bootstrap` from each clip's sum of values and count of frames; clips without frames are left out."""
     sums, frames = np.asarray(totals, np.float64), np.asarray(counts, np.float64)
-    if frames.sum() == 0:
+    sums, frames = sums[frames > 0], frames[frames > 0]
+    if len(frames) == 0:
         return Interval(math.nan, math.nan, math.nan, math.nan, 0)
     means = _resampled_mean(sums, frames, _draw(len(sums), draws, seed))
     return _percentiles(float(sums.sum() / frames.sum()), means, len(sums))
@@ -137,14 +139,17 @@ def bootstrap_difference(
 ) -> Interval:
     """Difference of two methods' means over the same clips, from each clip's (sums, counts) in the same order.
 
-    The same clips are drawn for both, so that what makes a clip hard for both drops out.
+    The same clips are drawn for both, so that what makes a clip hard for both drops out. A clip in which either method
+    has no value is left out for both.
     """
     sums_a, frames_a = (np.asarray(part, np.float64) for part in first)
     sums_b, frames_b = (np.asarray(part, np.float64) for part in second)
     if len(sums_a) != len(sums_b):
         raise ValueError(f"paired clips must be the same ones, got {len(sums_a)} and {len(sums_b)}")
-    if frames_a.sum() == 0 or frames_b.sum() == 0:
+    both = (frames_a > 0) & (frames_b > 0)
+    if not both.any():
         return Interval(math.nan, math.nan, math.nan, math.nan, 0)
+    sums_a, frames_a, sums_b, frames_b = (part[both] for part in (sums_a, frames_a, sums_b, frames_b))
     weights = _draw(len(sums_a), draws, seed)
     differences = _resampled_mean(sums_a, frames_a, weights) - _resampled_mean(sums_b, frames_b, weights)
     mean = float(sums_a.sum() / frames_a.sum() - sums_b.sum() / frames_b.sum())
@@ -152,21 +157,23 @@ def bootstrap_difference(
 
 
 def _numbers(values: Values) -> Numbers:
-    if isinstance(values, Tensor):
-        return values.detach().cpu().double().numpy()
-    return np.asarray(values, np.float64)
+    numbers = values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
+    if numbers.ndim != 1:
+        raise ValueError(f"values must be one number a frame, got an array of shape {numbers.shape}; flatten it")
+    return numbers
 
 
-def _by_clip(values: Numbers, clips: Sequence[object]) -> tuple[Numbers, Numbers]:
+def _by_clip(values: Numbers, clips: Clips) -> tuple[Numbers, Numbers]:
     if len(values) != len(clips):
         raise ValueError(f"each value needs its clip, got {len(values)} values and {len(clips)} clips")
-    numbers = {clip: number for number, clip in enumerate(dict.fromkeys(clips))}
-    owner = np.array([numbers[clip] for clip in clips], np.intp)
+    # Elements of a tensor are equal to none but themselves: each frame would be a clip of its own.
+    names = clips.tolist() if isinstance(clips, Tensor | np.ndarray) else clips
+    numbers = {clip: number for number, clip in enumerate(dict.fromkeys(names))}
+    owner = np.array([numbers[clip] for clip in names], np.intp)
     kept = ~np.isnan(values)
     totals: Numbers = np.bincount(owner[kept], values[kept], minlength=len(numbers)).astype(np.float64)
     counts = np.bincount(owner[kept], minlength=len(numbers)).astype(np.float64)
-    full = counts > 0
-    return totals[full], counts[full]
+    return totals, counts
 
 
 def _draw(clips: int, draws: int, seed: int) -> Numbers:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from prioritycut.metrics.detectors.base import Tool
-from prioritycut.metrics.detectors.mediapipe import _Graph  # pyright: ignore[reportPrivateUsage]
+from prioritycut.metrics.detectors.mediapipe import Graph  # pyright: ignore[reportPrivateUsage]
 from prioritycut.metrics.detectors.packages import package_version
 from prioritycut.metrics.detectors.pixels import Pixels, Points, points_by_frame
 from prioritycut.outputs import Frames
@@ -24,7 +24,7 @@ class MediapipeBoxes:
 
     def __init__(self, *, user: str) -> None:
         self.tool = Tool(role="keypoints", name=user, version=package_version("mediapipe", user=user))
-        self._graph = _Graph(self.tool, lambda solutions: solutions.face_detection.FaceDetection(model_selection=0))
+        self._graph = Graph(self.tool, lambda solutions: solutions.face_detection.FaceDetection(model_selection=0))
 
     def __call__(self, frames: Frames) -> Float[Tensor, "batch 4"]:
         """Left, top, right, bottom in pixels from the outer corner of the first; NaN where no face was found."""
