@@ -216,7 +216,7 @@ def load_result(path: Path) -> Result:
         UserError: It is missing, unreadable, or not a result of this toolkit.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; give a JSON that `evaluate` or `score` wrote") from error
     except (OSError, UnicodeDecodeError) as error:

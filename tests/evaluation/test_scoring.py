@@ -1,0 +1,156 @@
+"""Clips by any method against their targets: what can be scored is, what cannot is named."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from prioritycut.data.clips import write_clip
+from prioritycut.errors import UserError
+from prioritycut.evaluation.running import InstrumentChoice, ScoreOptions, run_scoring
+from prioritycut.results import Result
+
+
+def write(folder: Path, name: str, frames: torch.Tensor, *, rate: int = 25) -> None:
+    if name.endswith("/"):  # a folder of png whose name has a dot
+        (folder / name).mkdir(parents=True)
+    write_clip(folder / name, frames, rate=Fraction(rate))
+
+
+def score(folder: Path, **changes: object) -> Result:
+    return run_scoring(
+        ScoreOptions(predictions=folder / "made", targets=folder / "truth", output=folder / "out.json", **changes)
+    )
+
+
+def test_clips_are_matched_by_their_names_up_to_the_first_dot(moving: torch.Tensor, tmp_path: Path) -> None:
+    write(tmp_path / "truth", "person#1", moving)
+    write(tmp_path / "made", "person#1.mp4.frames/", moving + 8 / 255)
+    result = score(tmp_path)
+    assert [clip.name for clip in result.clips] == ["person#1"]
+    # Folders of png are lossless, so the error is the offset: 8 levels.
+    row = result.summary("PSNR_all")
+    assert row is not None
+    assert row.mean == pytest.approx(-20 * math.log10(8 / 255), rel=1e-6)
+    assert result.problems == ()
+
+
+def test_what_differs_in_length_or_size_or_has_no_partner_is_named_and_the_rest_is_scored(
+    moving: torch.Tensor, tmp_path: Path
+) -> None:
+    for name in ("good", "short", "long", "small", "alone"):
+        write(tmp_path / "truth", name, moving)
+    write(tmp_path / "made", "good", moving)
+    write(tmp_path / "made", "short", moving[:4])
+    write(tmp_path / "made", "long", torch.cat([moving, moving]))
+    write(tmp_path / "made", "small", moving[..., :8])
+    write(tmp_path / "made", "stranger", moving)
+    result = score(tmp_path)
+    assert [clip.name for clip in result.clips] == ["good"]
+    faults = {problem.clip: problem.fault for problem in result.problems}
+    assert faults.keys() == {"short", "long", "small", "alone", "stranger"}
+    assert "fewer frames than its target" in faults["short"]
+    assert "more frames than its target" in faults["long"]
+    assert "8x16, its target 16x16" in faults["small"]
+    assert "no prediction" in faults["alone"]
+    assert "no target" in faults["stranger"]
+    assert not any(problem.scored for problem in result.problems)
+
+
+@pytest.mark.parametrize("extra", [3, 4, 5])
+def test_a_length_that_ends_on_a_batch_is_noticed_too(moving: torch.Tensor, tmp_path: Path, extra: int) -> None:
+    write(tmp_path / "truth", "a", torch.cat([moving] * 3)[:16])
+    write(tmp_path / "made", "a", torch.cat([moving] * 4)[: 16 + extra])
+    with pytest.raises(UserError, match="more frames than its target"):
+        score(tmp_path)
+
+
+def test_another_rate_is_a_reservation(moving: torch.Tensor, tmp_path: Path) -> None:
+    # Drawn larger, for an encoder of video wants more than 16 pixels.
+    large = moving.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    write(tmp_path / "truth", "a.mp4", large, rate=25)
+    write(tmp_path / "made", "a.mp4", large, rate=30)
+    result = score(tmp_path)
+    assert len(result.clips) == 1
+    assert [problem.scored for problem in result.problems] == [True]
+    assert "30 frames a second, its target at 25" in result.problems[0].fault
+
+
+def test_a_broken_clip_in_the_middle_is_named(moving: torch.Tensor, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        large = moving.repeat_interleave(4, 2).repeat_interleave(4, 3)
+        write(tmp_path / "truth", name, large)
+        write(tmp_path / "made", name, large)
+    path = tmp_path / "made" / "b.mp4"
+    path.write_bytes(path.read_bytes()[:300])
+    result = score(tmp_path)
+    assert [clip.name for clip in result.clips] == ["a.mp4", "c.mp4"]
+    assert [problem.clip for problem in result.problems] == ["b.mp4"]
+    assert "b.mp4" in result.problems[0].fault
+
+
+def test_two_clips_of_one_name_are_told(moving: torch.Tensor, tmp_path: Path) -> None:
+    write(tmp_path / "truth", "a", moving)
+    write(tmp_path / "made", "a", moving)
+    write(tmp_path / "made", "a.x/", moving)
+    result = score(tmp_path)
+    assert len(result.clips) == 1
+    assert "has the name of a up to the dot" in result.problems[0].fault
+
+
+def test_masks_of_ones_own_are_used_and_one_that_does_not_fit_costs_only_its_metrics(
+    moving: torch.Tensor, tmp_path: Path
+) -> None:
+    mask = torch.zeros_like(moving)
+    mask[:, :, :8] = 1
+    for name in ("a", "b", "c", "d"):
+        write(tmp_path / "truth", name, moving)
+        write(tmp_path / "made", name, moving + 8 / 255)
+    write(tmp_path / "masks", "a", mask)
+    write(tmp_path / "masks", "b", mask[..., :8])
+    write(tmp_path / "masks", "c", mask[:3])
+    result = score(tmp_path, instruments=InstrumentChoice(masks=tmp_path / "masks"))
+    metrics = {clip.name: clip.metrics for clip in result.clips}
+    assert metrics["a"]["area_salient"].mean == 0.5
+    assert metrics["a"]["PSNR_salient"].mean == pytest.approx(-10 * math.log10((8 / 255) ** 2 / 2), rel=1e-5)
+    assert not any("salient" in key for name in "bcd" for key in metrics[name])
+    assert all("PSNR_all" in metrics[name] for name in "abcd")
+    faults = {problem.clip: problem.fault for problem in result.problems}
+    assert "masks of 8x16 for frames of 16x16" in faults["b"]
+    assert "fewer masks than the clip has frames" in faults["c"]
+    assert "no masks for d" in faults["d"]
+    assert all(problem.scored for problem in result.problems)
+
+
+def test_frames_whose_mask_is_empty_are_left_out_and_counted(moving: torch.Tensor, tmp_path: Path) -> None:
+    mask = torch.zeros_like(moving)
+    mask[:2] = 1
+    write(tmp_path / "truth", "a", moving)
+    write(tmp_path / "made", "a", moving + 8 / 255)
+    write(tmp_path / "masks", "a", mask)
+    row = score(tmp_path, instruments=InstrumentChoice(masks=tmp_path / "masks")).summary("PSNR_salient")
+    assert row is not None
+    assert (row.frames, row.skipped) == (2, 4)
+
+
+@pytest.mark.parametrize("side", ["made", "truth"])
+def test_an_empty_or_missing_folder_is_an_error(moving: torch.Tensor, tmp_path: Path, side: str) -> None:
+    other = "truth" if side == "made" else "made"
+    write(tmp_path / other, "a", moving)
+    with pytest.raises(UserError, match=f"{side}: no such folder"):
+        score(tmp_path)
+    (tmp_path / side).mkdir()
+    with pytest.raises(UserError, match=f"{side}: holds no clips"):
+        score(tmp_path)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_names_that_never_match_are_an_error(moving: torch.Tensor, tmp_path: Path) -> None:
+    write(tmp_path / "truth", "a", moving)
+    write(tmp_path / "made", "b", moving)
+    with pytest.raises(UserError, match="not one clip could be scored"):
+        score(tmp_path)
