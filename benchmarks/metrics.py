@@ -1,9 +1,10 @@
 """Frames a second of each metric and detector, batched and one by one, interleaved.
 
-    python benchmarks/metrics.py [--rounds 7] [--frames 64] [--size 256] [--device cpu] [--detectors NAME ...]
+    python benchmarks/metrics.py [--rounds 7] [--frames 64] [--size 256] [--device cpu]
 
 Prints a table: median frames a second of both ways and their ratio. A masked metric counts one mask a frame; the
-evaluator asks for up to twelve, and then all of them are one batch. Detections are 68 points and 128 features.
+evaluator asks for up to twelve. Detections are 68 points and 128 features. The detectors' table is that of
+`benchmarks/detectors.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+import detectors
 from prioritycut.data.puppets import generate_puppet
 from prioritycut.metrics import (
     average_euclidean_distance,
@@ -31,9 +33,6 @@ from prioritycut.metrics import (
 
 Work = Callable[..., object]
 """Takes tensors whose first axis is the frames."""
-
-DETECTORS: dict[str, Callable[[], Work]] = {}
-"""By name: what loads a detector, which takes frames. Only those that are asked for are loaded."""
 
 
 def subjects(frames: int, size: int, device: str) -> dict[str, tuple[Work, tuple[Tensor, ...]]]:
@@ -83,11 +82,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--detectors", nargs="*", choices=sorted(DETECTORS), default=sorted(DETECTORS))
     arguments = parser.parse_args()
     measured = subjects(arguments.frames, arguments.size, arguments.device)
-    frames = measured["L1"][1][1]
-    measured |= {name: (DETECTORS[name](), (frames,)) for name in arguments.detectors}
 
     ways = {"batched": batched, "one by one": one_by_one}
     rates: dict[tuple[str, str], list[float]] = {(name, way): [] for name in measured for way in ways}
@@ -104,6 +100,8 @@ def main() -> None:
     for name in measured:
         batch, single = (statistics.median(rates[name, way][1:]) for way in ways)  # the first round warms up
         print(f"{name:<24}{batch:>12,.0f} f/s{single:>12,.0f} f/s{batch / single:>8.2f}")
+    print()
+    detectors.print_table(3, 8, arguments.size, torch.device(arguments.device), None)
 
 
 if __name__ == "__main__":

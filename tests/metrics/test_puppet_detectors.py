@@ -84,12 +84,17 @@ def test_keypoints_are_near_the_truth_on_puppets_that_nobody_trained_on(
     assert found > 0.9 * shown
 
 
-def test_hidden_landmarks_are_mostly_left_out(detector: PuppetKeypointDetector) -> None:
-    hidden, left_out = 0, 0
-    for clip in held_out(10):
-        missing = detector(clip.frames).isnan().any(-1)
-        hidden, left_out = hidden + int((~clip.visible).sum()), left_out + int((missing & ~clip.visible).sum())
-    assert left_out > 0.75 * hidden
+def test_landmarks_that_are_out_of_sight_are_left_out(detector: PuppetKeypointDetector) -> None:
+    """Ears behind the head nearly always; over all, the truth also calls hidden what a thin rim of glasses crosses."""
+    ears = torch.tensor([name.endswith("_ear") for name in LANDMARKS])
+    left_out, visible = list[torch.Tensor](), list[torch.Tensor]()
+    for clip in held_out(20):
+        left_out.append(detector(clip.frames).isnan().any(-1))
+        visible.append(clip.visible)
+    missing, shown = torch.cat(left_out), torch.cat(visible)
+    assert missing[:, ears][~shown[:, ears]].float().mean() > 0.8
+    assert missing[~shown].float().mean() > 0.5
+    assert missing[shown].float().mean() < 0.1
 
 
 def test_keypoints_move_with_the_picture(detector: PuppetKeypointDetector) -> None:
@@ -140,7 +145,7 @@ def test_frames_of_one_puppet_are_nearer_than_those_of_two(network: PuppetIdenti
                 ]
             )
         )
-        for i in range(40)
+        for i in range(30)
     ]
     assert equal_error_rate(torch.stack(embeddings)) < 0.05
 
@@ -191,7 +196,10 @@ def test_the_card_holds_what_was_promised() -> None:
 
 
 def test_the_card_quotes_its_record() -> None:
-    rows = {line.split("|")[1].strip(): line for line in CARD.splitlines() if line.startswith("|")}
+    keypoints, identity = (
+        {line.split("|")[1].strip(): line for line in part.splitlines() if line.startswith("|")}
+        for part in CARD.split("\nIdentity: ")
+    )
     for condition, row in (
         ("as_drawn", "as drawn, 64 px"),
         ("blurred", "blurred by a Gaussian of 1 pixel, 64 px"),
@@ -203,10 +211,10 @@ def test_the_card_quotes_its_record() -> None:
             f"{points.error.mean:.2f} ({points.error.low:.2f} to {points.error.high:.2f})",
             *(f"{100 * each.mean:.1f}%" for each in (points.near, points.precision, points.recall)),
         ):
-            assert wanted in rows[row], (row, wanted)
+            assert wanted in keypoints[row], (row, wanted)
         rate = FIGURES.identity[condition].equal_error_rate
         wanted = f"{100 * rate.mean:.2f}% ({100 * rate.low:.2f} to {100 * rate.high:.2f})"
-        assert wanted in rows[f"{row}: identity"], (row, wanted)
+        assert wanted in identity[row], (row, wanted)
     assert re.search(rf"{FIGURES.keypoints['as_drawn'].frames:,} frames", CARD)
 
 
