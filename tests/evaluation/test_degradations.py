@@ -63,11 +63,11 @@ def assert_pictures_in_order(scores: Scores, *, shift: float) -> None:
 
 
 def test_puppets_are_put_in_order(tmp_path: Path) -> None:
-    for clip in generate_puppets(4, frames=6, size=128, seed=HELD_OUT_SEED):
+    for clip in generate_puppets(4, frames=6, size=256, seed=HELD_OUT_SEED):
         write_clip(tmp_path / "masks" / clip.name, clip.foreground.expand(-1, 3, -1, -1))
     tools = InstrumentChoice(keypoints="puppets", identity="puppets", masks=tmp_path / "masks")
-    scores = score_copies(tmp_path, "puppets", tools, frames=6, size=128, limit=4)
-    assert_pictures_in_order(scores, shift=2)
+    scores = score_copies(tmp_path, "puppets", tools, frames=6, size=256, limit=4)
+    assert_pictures_in_order(scores, shift=4)
 
 
 @pytest.mark.slow
