@@ -43,6 +43,7 @@ class ScoredBatch:
     motion: MotionOutput | None = None
 
 
+CPU = torch.device("cpu")
 Batches: TypeAlias = Callable[[], Iterator[ScoredBatch]]
 
 
@@ -83,6 +84,7 @@ def measure_clips(
     *,
     output: Path | None = None,
     problems: Sequence[Problem] = (),
+    device: torch.device = CPU,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Result:
     """Measure every clip and sum up.
@@ -95,6 +97,7 @@ def measure_clips(
         output: Where the result goes as JSON; what is done stands beside it until then, so that the same command goes
             on after a kill and no clip is computed twice. `None` keeps nothing.
         problems: Clips that could not even be begun.
+        device: Where metrics are computed.
         advance: Told the clips done so far.
 
     Raises:
@@ -106,7 +109,7 @@ def measure_clips(
             entry = None if ledger is None else ledger.entries.get(clip.name)
             # A fault may have been mended since.
             if entry is None or entry.result is None or entry.problems:
-                entry = measure_clip(clip, instruments, protocol)
+                entry = measure_clip(clip, instruments, protocol, device)
                 if ledger is not None:
                     ledger.add(entry)
             entries.append(entry)
@@ -163,19 +166,19 @@ def sum_up(
 
 
 @torch.inference_mode()
-def measure_clip(clip: ScoredClip, instruments: Instruments, protocol: Protocol) -> Entry:
-    """One clip's numbers; a fault of the clip becomes a problem, not an error."""
+def measure_clip(clip: ScoredClip, instruments: Instruments, protocol: Protocol, device: torch.device = CPU) -> Entry:
+    """One clip's numbers, computed on `device`; a fault of the clip becomes a problem, not an error."""
     meter = ClipMeter(protocol, instruments.keypoints, instruments.identity)
     problems = [Problem(clip=clip.name, fault=fault, scored=True) for fault in clip.reservations()]
     looks = _Looks(clip.name, instruments, protocol)
     try:
         for number, batch in enumerate(clip.batches()):
             masks = looks.at(batch)
-            prediction, target = batch.prediction.cpu(), batch.target.frames
+            prediction, target = batch.prediction.to(device), batch.target.frames.to(device)
             extra = dict[str, list[float]]()
             if batch.target.truth is not None:
-                source = batch.source.expand(len(target), -1, -1, -1)
-                extra = truth_metrics(prediction, target, source, batch.motion, batch.target.truth)
+                source = batch.source.cpu().expand(len(target), -1, -1, -1)
+                extra = truth_metrics(prediction.cpu(), target.cpu(), source, batch.motion, batch.target.truth)
             first = 1 if protocol.skip_first and number == 0 else 0
             if first < len(target):
                 meter.add(

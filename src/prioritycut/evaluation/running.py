@@ -183,6 +183,7 @@ def run_evaluation(
         instruments,
         options.protocol,
         output=options.output,
+        device=device,
         advance=lambda done: advance(done, total),
     )
 
@@ -249,5 +250,6 @@ def run_scoring(
         options.protocol,
         output=options.output,
         problems=problems,
+        device=torch.device(options.device),
         advance=lambda done: advance(done, len(pairs)),
     )
