@@ -66,3 +66,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file/out\.json\.partial: cannot be written"):
         Ledger(tmp_path / "file" / "out.json", "this")
+
+
+def test_a_file_that_is_no_ledger_is_left_alone(tmp_path: Path) -> None:
+    ledger_path(tmp_path / "out.json").write_text("notes of mine\n")
+    with pytest.raises(UserError, match="holds the beginning of another evaluation"):
+        Ledger(tmp_path / "out.json", "me")
+    assert ledger_path(tmp_path / "out.json").read_text() == "notes of mine\n"

@@ -12,10 +12,11 @@ import torch
 
 from animators import Echo, clip_of
 from prioritycut.errors import UserError
+from prioritycut.evaluation import testsets
 from prioritycut.evaluation.instruments import Instruments
 from prioritycut.evaluation.ledger import ledger_path
-from prioritycut.evaluation.masks import Baseline, SalientMasks
-from prioritycut.evaluation.measurement import ScoredClip, Subject, measure_clip, measure_clips
+from prioritycut.evaluation.masks import Baseline, ClipMasks, SalientMasks
+from prioritycut.evaluation.measurement import ScoredBatch, ScoredClip, Subject, measure_clip, measure_clips
 from prioritycut.evaluation.protocol import Protocol
 from prioritycut.evaluation.reconstructing import reconstructor
 from prioritycut.evaluation.reconstruction import reconstructed
@@ -71,7 +72,7 @@ def test_salient_metrics_look_only_inside_the_mask(moving: torch.Tensor) -> None
     mask[..., :4] = 1  # a quarter of the frame
 
     def begin(name: str):
-        return lambda batch: mask.expand(len(batch.frames), -1, -1, -1)
+        return ClipMasks(lambda batch: mask.expand(len(batch.frames), -1, -1, -1))
 
     masks = SalientMasks(Tool(role="salient", name="left", version="1"), begin)
     entry = measure_clip(scored("a", moving, Echo(offset=5 / 255)), Instruments(salient=masks), Protocol())
@@ -181,3 +182,35 @@ def test_the_interval_over_frames_is_that_of_all_frames_together(moving: torch.T
     assert row.clip_low is not None
     assert row.clip_high is not None
     assert row.clip_low < row.mean < row.clip_high
+
+
+def test_a_model_that_draws_no_numbers_has_no_better_mean_for_it(moving: torch.Tensor) -> None:
+    def diverging():
+        for part in reconstructed(clip_of("a", moving), reconstructor(Echo()), 6):
+            part.prediction[2] = math.nan
+            yield part
+
+    entry = measure_clip(ScoredClip("a", diverging), Instruments(), Protocol())
+    assert entry.result is None
+    assert "frame 2 of the prediction holds what is no number" in entry.problems[0].fault
+
+
+def test_a_baseline_sees_all_of_a_wide_frame_and_its_maps_lie_where_they_belong() -> None:
+    wide = torch.linspace(0, 1, 32).expand(2, 3, 16, 32)  # brighter to the right
+    occlusion = torch.linspace(0, 1, 16).expand(1, 1, 16, 16)  # the left columns are the most occluded
+    animator = Echo(occlusion=occlusion)
+    baseline = Baseline(Tool(role="top-p", name="b", version="1"), reconstructor(animator), 16)
+    damaged = wide.clone()
+    damaged[..., :8] = 1
+
+    def batches():
+        yield ScoredBatch(testsets.TestBatch(wide, (16, 32)), damaged, wide[0])
+
+    protocol = Protocol(top_percentages=(25,), levels="float")
+    entry = measure_clip(ScoredClip("a", batches), Instruments(baseline=baseline), protocol)
+    assert entry.result is not None
+    # What is wrong lies in the left quarter of the frame.
+    assert entry.result.metrics["PSNR_nontop_25"].mean == pytest.approx(100)
+    # The baseline saw both ends of the frame, which a crop to the middle would have cut off.
+    assert animator.sources[0][..., 0].max() < 0.05
+    assert animator.sources[0][..., -1].min() > 0.95

@@ -102,3 +102,13 @@ def test_records_against_a_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "truth").mkdir()
     with pytest.raises(UserError, match="records"):
         scored(tmp_path, made, tmp_path / "truth")
+
+
+@pytest.mark.parametrize("ignored", [("--size", "64"), ("--skip-first",), ("--keypoints", "puppets")])
+def test_what_would_change_nothing_with_records_is_refused_not_ignored(
+    tmp_path: Path, ignored: tuple[str, ...]
+) -> None:
+    table = as_json(tmp_path / "records", [{"file_name": "a", "frame_number": 0, "value": [[1, 2], [3, 4]]}])
+    with pytest.raises(UserError, match="records hold what was found in frames already"):
+        scored(tmp_path, table, table, *ignored)
+    assert not (tmp_path / "out.json").exists()

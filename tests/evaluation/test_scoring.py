@@ -113,16 +113,20 @@ def test_masks_of_ones_own_are_used_and_one_that_does_not_fit_costs_only_its_met
     write(tmp_path / "masks", "a", mask)
     write(tmp_path / "masks", "b", mask[..., :8])
     write(tmp_path / "masks", "c", mask[:3])
+    for side in ("truth", "made"):
+        write(tmp_path / side, "e", moving)
+    write(tmp_path / "masks", "e", torch.cat([mask, mask]))
     result = score(tmp_path, instruments=InstrumentChoice(masks=tmp_path / "masks"))
     metrics = {clip.name: clip.metrics for clip in result.clips}
     assert metrics["a"]["area_salient"].mean == 0.5
     assert metrics["a"]["PSNR_salient"].mean == pytest.approx(-10 * math.log10((8 / 255) ** 2 / 2), rel=1e-5)
-    assert not any("salient" in key for name in "bcd" for key in metrics[name])
-    assert all("PSNR_all" in metrics[name] for name in "abcd")
+    assert not any("salient" in key for name in "bcde" for key in metrics[name])
+    assert all("PSNR_all" in metrics[name] for name in "abcde")
     faults = {problem.clip: problem.fault for problem in result.problems}
     assert "masks of 8x16 for frames of 16x16" in faults["b"]
     assert "fewer masks than the clip has frames" in faults["c"]
     assert "no masks for d" in faults["d"]
+    assert "more masks than the clip has frames" in faults["e"]
     assert all(problem.scored for problem in result.problems)
 
 
@@ -154,3 +158,71 @@ def test_names_that_never_match_are_an_error(moving: torch.Tensor, tmp_path: Pat
     write(tmp_path / "made", "b", moving)
     with pytest.raises(UserError, match="not one clip could be scored"):
         score(tmp_path)
+
+
+def test_a_perfect_copy_scores_perfectly_at_another_size_too(moving: torch.Tensor, tmp_path: Path) -> None:
+    write(tmp_path / "truth", "a", moving)
+    write(tmp_path / "made", "a", moving)
+    result = score(tmp_path, size=12)
+    means = {row.key: row.mean for row in result.summaries}
+    assert means == {"L1": 0.0, "PSNR_all": pytest.approx(100), "SSIM_all": pytest.approx(1)}
+
+
+def test_frames_too_small_for_ssim_are_named_and_the_rest_is_scored(moving: torch.Tensor, tmp_path: Path) -> None:
+    for side in ("truth", "made"):
+        write(tmp_path / side, "a", moving[..., :6])
+        write(tmp_path / side, "b", moving)
+    result = score(tmp_path)
+    assert [clip.name for clip in result.clips] == ["b"]
+    assert "6x16; SSIM with uniform7 needs at least 7x7" in result.problems[0].fault
+
+
+def test_masks_are_cropped_as_their_frames_are(moving: torch.Tensor, tmp_path: Path) -> None:
+    # Frames of 8 columns and 16 rows, of which rows 4 to 11 remain; the size wanted is their width already.
+    mask = torch.zeros_like(moving)
+    mask[:, :, :8] = 1
+    for side, frames in (("truth", moving), ("made", moving), ("masks", mask)):
+        write(tmp_path / side, "a", frames[..., :8])
+    result = score(tmp_path, size=8, instruments=InstrumentChoice(masks=tmp_path / "masks"))
+    area = result.summary("area_salient")
+    assert area is not None
+    assert area.mean == 0.5
+
+
+def test_masks_of_the_same_folder_name_are_different_tools_if_they_differ(moving: torch.Tensor, tmp_path: Path) -> None:
+    write(tmp_path / "truth", "a", moving)
+    write(tmp_path / "made", "a", moving)
+    labels = list[str]()
+    for number, rows in enumerate((8, 8, 4)):
+        mask = torch.zeros_like(moving)
+        mask[:, :, :rows] = 1
+        write(tmp_path / str(number) / "masks", "a", mask)
+        result = score(tmp_path, instruments=InstrumentChoice(masks=tmp_path / str(number) / "masks"))
+        labels.append(result.tools[0].label)
+    assert labels[0] == labels[1] != labels[2]
+
+
+def test_a_broken_off_scoring_is_not_gone_on_with_on_other_data_of_the_same_name(
+    moving: torch.Tensor, tmp_path: Path
+) -> None:
+    for number in ("1", "2"):
+        write(tmp_path / number / "truth", "a", moving)
+        write(tmp_path / number / "truth", "b", moving)
+    for name in ("a", "b"):
+        write(tmp_path / "made", name, moving)
+
+    def run(number: str, advance) -> None:
+        run_scoring(
+            ScoreOptions(
+                predictions=tmp_path / "made", targets=tmp_path / number / "truth", output=tmp_path / "out.json"
+            ),
+            advance=advance,
+        )
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run("1", stop)
+    with pytest.raises(UserError, match="the beginning of another evaluation"):
+        run("2", lambda done, total: None)

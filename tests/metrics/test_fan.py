@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -422,6 +423,7 @@ def test_without_s3fd_mediapipe_finds_the_faces_and_the_tool_says_so(files: tupl
     loaded = FanDetector.load(files[:1], CPU)
     assert isinstance(loaded.boxes, MediapipeBoxes)
     assert loaded.tool.note.startswith("face boxes come from mediapipe 0.")
+    assert f"+mediapipe {version('mediapipe')}" in loaded.tool.label
     points = loaded(torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(7)))
     assert points.shape == (2, 68, 2)
     assert points.isnan().all()  # there is no face in noise

@@ -110,6 +110,11 @@ def score_command(
         strict: Exit with code 2 if anything was wrong with any clip.
     """
     if predictions.is_file() or targets.is_file():
+        if size is not None or tools != DEFAULT_TOOLS or protocol != DEFAULT_PROTOCOL:
+            raise UserError(
+                f"{predictions}: records hold what was found in frames already; leave out --size and what chooses "
+                "tools and protocol, both protocols of AKD, MKR and AED are in every result"
+            )
         records = RecordOptions(
             predictions=predictions,
             targets=targets,

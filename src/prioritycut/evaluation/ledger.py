@@ -22,6 +22,10 @@ class Entry:
     problems: tuple[Problem, ...] = ()
 
 
+def _first_line(identity: str) -> str:
+    return json.dumps({"evaluation": identity}) + "\n"
+
+
 def ledger_path(output: Path) -> Path:
     """Where the ledger of an output stands until the output is whole."""
     return output.with_name(f"{output.name}.partial")
@@ -61,12 +65,12 @@ class Ledger:
         whole = [line for line in lines if line.endswith("\n")]
         if not whole:
             self._file.truncate(0)
-            self._append(json.dumps({"evaluation": identity}))
+            self._append(_first_line(identity).rstrip("\n"))
             return
-        if json.loads(whole[0]) != {"evaluation": identity}:
+        if whole[0] != _first_line(identity):
             self._file.close()
             raise UserError(
-                f"{self.path}: holds the beginning of another evaluation (other weights, data or settings); "
+                f"{self.path}: holds the beginning of another evaluation (other weights, data, settings or code); "
                 "finish that one, remove the file, or choose another output"
             )
         # A kill may have cut the last line in half.

@@ -15,13 +15,14 @@ import torch
 from prioritycut.errors import UserError
 from prioritycut.evaluation.instruments import Instruments, tool_labels
 from prioritycut.evaluation.ledger import Entry, Ledger
-from prioritycut.evaluation.masks import FindMask, top_masks
+from prioritycut.evaluation.masks import ClipMasks, top_masks
 from prioritycut.evaluation.meter import ClipMeter, Mask
 from prioritycut.evaluation.protocol import Protocol
 from prioritycut.evaluation.reconstructing import Frame
 from prioritycut.evaluation.testsets import TestBatch
 from prioritycut.evaluation.truth import truth_metrics
 from prioritycut.metrics.detectors.base import Tool
+from prioritycut.metrics.pixel import WINDOW_SIDES
 from prioritycut.outputs import Frames, MotionOutput
 from prioritycut.results import ClipResult, Problem, Result, Setting, save_result, summarize
 
@@ -35,12 +36,14 @@ class ScoredBatch:
         prediction: The method's frames.
         source: The frame that the method began from: the clip's first.
         motion: How the method moved it; `None` if all there is are pictures.
+        written: Whether the prediction comes from a file, which has cut it off to 8 bit levels already.
     """
 
     target: TestBatch
     prediction: Frames
     source: Frame
     motion: MotionOutput | None = None
+    written: bool = False
 
 
 CPU = torch.device("cpu")
@@ -66,6 +69,7 @@ class Subject:
         version: Of the model's weights, or of whatever else made the clips; part of what a ledger belongs to.
         settings: The protocol and whatever else of the data would change a number.
         versions: Of the code.
+        place: Where the clips are, for a ledger: one of other data of the same name is not gone on with.
     """
 
     kind: Literal["reconstruction", "score"]
@@ -74,6 +78,7 @@ class Subject:
     version: str
     settings: dict[str, Setting]
     versions: dict[str, str]
+    place: str = ""
 
 
 def measure_clips(
@@ -172,21 +177,26 @@ def measure_clip(clip: ScoredClip, instruments: Instruments, protocol: Protocol,
     problems = [Problem(clip=clip.name, fault=fault, scored=True) for fault in clip.reservations()]
     looks = _Looks(clip.name, instruments, protocol)
     try:
-        for number, batch in enumerate(clip.batches()):
+        start = 0
+        for batch in clip.batches():
+            _check_frames(clip.name, batch, start, protocol)
             masks = looks.at(batch)
             prediction, target = batch.prediction.to(device), batch.target.frames.to(device)
             extra = dict[str, list[float]]()
             if batch.target.truth is not None:
                 source = batch.source.cpu().expand(len(target), -1, -1, -1)
                 extra = truth_metrics(prediction.cpu(), target.cpu(), source, batch.motion, batch.target.truth)
-            first = 1 if protocol.skip_first and number == 0 else 0
+            first = 1 if protocol.skip_first and start == 0 else 0
+            start += len(target)
             if first < len(target):
                 meter.add(
                     prediction[first:],
                     target[first:],
                     {name: mask[first:] for name, mask in masks.items()},
                     {key: values[first:] for key, values in extra.items()},
+                    written=batch.written,
                 )
+        looks.end()
     except UserError as error:
         return Entry(name=clip.name, result=None, problems=(Problem(clip=clip.name, fault=str(error)),))
     if looks.salient_fault is not None:
@@ -198,6 +208,20 @@ def measure_clip(clip: ScoredClip, instruments: Instruments, protocol: Protocol,
     return Entry(name=clip.name, result=meter.result(clip.name), problems=tuple(problems))
 
 
+def _check_frames(clip: str, batch: ScoredBatch, start: int, protocol: Protocol) -> None:
+    """Refuse what has no score. `start` is the number of the batch's first frame."""
+    height, width = batch.target.frames.shape[-2:]
+    side = WINDOW_SIDES[protocol.ssim]
+    if min(height, width) < side:
+        raise UserError(f"{clip}: frames of {width}x{height}; SSIM with {protocol.ssim} needs at least {side}x{side}")
+    # A frame of nan has nan for a score, which would drop out of the mean and flatter the method.
+    broken = (~batch.prediction.isfinite().flatten(1).all(1)).nonzero()
+    if len(broken):
+        raise UserError(
+            f"{clip}: frame {start + int(broken[0])} of the prediction holds what is no number; make it anew"
+        )
+
+
 class _Looks:
     """The masks of one clip, batch by batch."""
 
@@ -205,21 +229,21 @@ class _Looks:
         self.protocol, self.baseline = protocol, instruments.baseline
         self.salient_fault: str | None = None
         self._motion: Callable[[Frames], MotionOutput] | None = None
-        self._find: FindMask | None = None
+        self._salient: ClipMasks | None = None
         if instruments.salient is not None:
             try:
-                self._find = instruments.salient.begin(name)
+                self._salient = instruments.salient.begin(name)
             except UserError as error:
                 self.salient_fault = str(error)
 
     def at(self, batch: ScoredBatch) -> dict[str, Mask]:
         """Masks by name. A salient mask that does not fit is a fault of its own; the rest is measured on."""
         found = dict[str, Mask]()
-        if self._find is not None:
+        if self._salient is not None:
             try:
-                found["salient"] = self._find(batch.target)
+                found["salient"] = self._salient.find(batch.target)
             except UserError as error:
-                self.salient_fault, self._find = str(error), None
+                self.salient_fault, self._salient = str(error), None
         if self.baseline is not None:
             if self._motion is None:
                 self._motion = self.baseline.begin(batch.source)
@@ -227,3 +251,11 @@ class _Looks:
             tops = top_masks(self._motion(batch.target.frames), height, width, self.protocol)
             found |= {f"top_{share}": mask for share, mask in tops.items()}
         return found
+
+    def end(self) -> None:
+        """The clip is over: whether the masks are, too."""
+        if self._salient is not None:
+            try:
+                self._salient.end()
+            except UserError as error:
+                self.salient_fault = str(error)

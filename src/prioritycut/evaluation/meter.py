@@ -47,6 +47,8 @@ class ClipMeter:
         target: Frames,
         masks: Mapping[str, Mask],
         extra: Mapping[str, list[float]],
+        *,
+        written: bool = False,
     ) -> None:
         """Measure a batch.
 
@@ -55,12 +57,14 @@ class ClipMeter:
             masks: By name: `salient`, `top_10`, ...; 1 where the masked metrics look, which `non` and the name turns
                 round.
             extra: More metrics by key, one value a frame; nan where there is none.
+            written: Whether the prediction was read from a file, where it was cut off to 8 bit levels; it is not cut
+                off once more.
         """
         self.frames += len(target)
         self.size = (target.shape[2], target.shape[3])
         self._keep({"L1": l1(prediction, target).tolist()})
         if self.protocol.levels == "png":
-            prediction, target = quantize(prediction, down=True), quantize(target, down=False)
+            prediction, target = quantize(prediction, down=not written), quantize(target, down=False)
         self._keep(self._picture_metrics(prediction, target, masks))
         self._keep(extra)
         if self.keypoints is not None:

@@ -19,7 +19,8 @@ class Protocol:
     """Leave out frame 0, where source and driving frame are one and the same (ambiguity A16)."""
     levels: Levels = "png"
     """What PSNR, SSIM and detectors see: `png` is 8 bit, predictions cut off to the level below as the public code
-    writes them; `float` is the model's own numbers. L1 always has the latter."""
+    writes them (those that `score` reads from files have been); `float` is the model's own numbers. L1 always has
+    the latter."""
     ssim: SsimWindow = "uniform7"
     """Window of SSIM (ambiguity A17)."""
     top_percentages: tuple[int, ...] = (10, 20, 30, 40, 50)

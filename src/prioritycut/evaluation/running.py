@@ -175,6 +175,7 @@ def run_evaluation(
         version=checkpoint_version(options.checkpoint),
         settings=tests.settings,
         versions=code_versions(),
+        place="" if puppets else str(Path(options.dataset).resolve()),
     )
     total = len(tests.clips)
     return measure_clips(
@@ -242,6 +243,7 @@ def run_scoring(
         version=str(options.predictions),
         settings={"size": options.size, "fit": None if options.size is None else "crop"},
         versions=code_versions(),
+        place=f"{options.predictions.resolve()} {options.targets.resolve()}",
     )
     return measure_clips(
         pairs,

@@ -74,7 +74,7 @@ def _pair(made: Path, wanted: Path, batch_size: int, size: int | None) -> Scored
                     counts = f"{'fewer' if short else 'more'} frames than its target {wanted.name}"
                     raise UserError(f"{made}: has {counts}; make both of one length")
                 source = truth.frames[0] if source is None else source
-                yield ScoredBatch(truth, predicted.frames, source)
+                yield ScoredBatch(truth, predicted.frames, source, written=True)
 
     return ScoredClip(wanted.name, batches, reservations=lambda: _reservations(made, wanted))
 

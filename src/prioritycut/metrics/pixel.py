@@ -26,6 +26,8 @@ Mask: TypeAlias = Bool[Tensor, "batch 1 height width"] | Float[Tensor, "batch 1 
 """True (1) where the pixel counts; an alpha in [0, 1] counts it in part. The inverse mask is 1 - mask."""
 PerImage: TypeAlias = Float[Tensor, " batch"]
 Window: TypeAlias = Literal["uniform7", "gaussian11"]
+WINDOW_SIDES: dict[Window, int] = {"uniform7": 7, "gaussian11": 11}
+"""Pixels of SSIM's window; smaller frames have no SSIM."""
 
 LOWEST_ERROR = 1e-10
 """Mean squared error below which PSNR sees no difference: it is at most 100 dB."""
@@ -164,7 +166,7 @@ def _similarity(window: Window, frames: Tensor) -> Callable[[Tensor, Tensor], Te
         weights, correction = tuple(height / sum(bell) for height in bell), 1.0
     else:
         raise ValueError(f"window must be 'uniform7' or 'gaussian11', got {window!r}")
-    side, size = len(weights), tuple(frames.shape[-2:])
+    side, size = WINDOW_SIDES[window], tuple(frames.shape[-2:])
     if min(size, default=side) < side:
         raise ValueError(
             f"SSIM with {window} needs frames of at least {side}x{side} pixels, got {'x'.join(map(str, size))}; "

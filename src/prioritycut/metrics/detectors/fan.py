@@ -223,18 +223,19 @@ class FanDetector:
             raise UserError(f"fan needs one or two weights files, got {len(files)}; {ADVICE}")
         network = FanNetwork()
         load_weights(network, read_weights(files[0], advice=ADVICE), where=files[0])
-        note = ""
+        note, found_by = "", ""
         if len(files) == 2:
             boxes = S3fd.load(files[1], device)
         elif boxes is not None:
             note = "face boxes come from another detector than the paper's S3FD"
         else:
             finder = MediapipeBoxes(user="fan")
+            found_by = f"+mediapipe {finder.tool.version}"  # another version finds other boxes
             boxes, note = finder, f"face boxes come from mediapipe {finder.tool.version}; the paper's are S3FD's"
         return cls(
             network=network.to(device).eval(),
             boxes=boxes,
-            tool=Tool(role="keypoints", name="fan", version=weights_version(files), note=note),
+            tool=Tool(role="keypoints", name="fan", version=weights_version(files) + found_by, note=note),
             device=device,
         )
 
