@@ -189,4 +189,3 @@ def test_a_clip_that_only_one_method_has_values_for_says_nothing_about_the_diffe
     difference = bootstrap_difference(([90.0, 2.0, 4.0], [3, 1, 2]), ([0.0, 1.0, 3.0], [0, 1, 2]))
     assert difference.mean == pytest.approx((2 + 4) / 3 - (1 + 3) / 3)
     assert difference.observations == 2
-

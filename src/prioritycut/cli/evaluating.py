@@ -9,7 +9,6 @@ import tyro
 
 from prioritycut.cli.console import Device, find_device, out, progress
 from prioritycut.errors import UserError
-from prioritycut.evaluation import HELD_OUT_SEED
 from prioritycut.evaluation.protocol import Protocol
 from prioritycut.evaluation.record_scoring import RecordKind, RecordOptions, run_record_scoring
 from prioritycut.evaluation.running import (
@@ -34,10 +33,10 @@ def evaluate_command(
     /,
     *,
     method: str | None = None,
-    clips: int = 64,
-    frames: int = 32,
-    seed: int = HELD_OUT_SEED,
-    split: Split = "test",
+    clips: int | None = None,
+    frames: int | None = None,
+    seed: int | None = None,
+    split: Split | None = None,
     tools: Annotated[InstrumentChoice, tyro.conf.arg(name="")] = DEFAULT_TOOLS,
     protocol: Annotated[Protocol, tyro.conf.arg(name="")] = DEFAULT_PROTOCOL,
     device: Device = "auto",
@@ -50,10 +49,10 @@ def evaluate_command(
         dataset: puppets (held-out ones, whose truth is known), or a folder of clips.
         output: Where the result goes as JSON, for `report`.
         method: Name of the row in reports; the checkpoint's by default.
-        clips: Of puppets: how many.
-        frames: Of puppets: length of each clip.
-        seed: Of puppets; presets train on those of seed 0.
-        split: Of a folder: test is its test/ or a random fifth, all is every clip in it.
+        clips: How many: of puppets 64 by default, of a folder all.
+        frames: Of puppets: length of each clip, 32 by default.
+        seed: Of puppets: which cast, 1 by default; presets train on 0.
+        split: Of a folder: test (the default) is its test/ or a random fifth, all is every clip in it.
         tools: What measures.
         protocol: How.
         device: Where networks run; auto takes a GPU if there is one.
@@ -126,6 +125,8 @@ def score_command(
         )
         result = run_record_scoring(records)
     else:
+        if detector is not None or value != "auto":
+            raise UserError(f"{predictions}: --detector and --value are about records; for clips, name --keypoints")
         options = ScoreOptions(
             predictions=predictions,
             targets=targets,

@@ -65,10 +65,12 @@ def true_masks() -> SalientMasks:
     return SalientMasks(Tool(role="salient", name="truth", version="puppets"), lambda name: ClipMasks(find))
 
 
-def segmented_masks(segmenter: Segmenter, matting: Matting | None) -> SalientMasks:
-    """Segment, trimap, matting, on the target frames (SPEC section 8)."""
-    tool = salient_tool(segmenter, matting)
-    masks = ClipMasks(lambda batch: salient_masks(batch.frames, segmenter, matting))
+def segmented_masks(
+    segmenter: Segmenter, matting: Matting | None, *, radius: int | None = None, erode: bool = False
+) -> SalientMasks:
+    """Segment, trimap, matting, on the target frames (SPEC section 8); `radius` and `erode` as in `salient_masks`."""
+    tool = salient_tool(segmenter, matting, radius=radius, erode=erode)
+    masks = ClipMasks(lambda batch: salient_masks(batch.frames, segmenter, matting, radius=radius, erode=erode))
     return SalientMasks(tool, lambda name: masks)
 
 

@@ -49,10 +49,18 @@ class InstrumentChoice:
     """For salient masks: mediapipe-selfie or deeplabv3plus=FILE; on puppets "auto" is the true foreground."""
     matting: str = "closed-form"
     """How a segmenter's border is refined: closed-form, fba=FILE or none."""
+    salient_radius: int | None = None
+    """Width in pixels of the border that matting settles; by default 10 at 256, and the same share elsewhere."""
+    salient_erode: bool = False
+    """Whether the segmenter's mask loses its outermost pixels first."""
     masks: Path | None = None
     """Salient masks of the user's own instead: a folder with a clip for each clip, of the same name."""
     baseline: str = "auto"
     """The checkpoint whose maps choose the most occluded pixels; on puppets "auto" is the shipped weights."""
+
+    def __post_init__(self) -> None:
+        if self.salient_radius is not None and self.salient_radius < 0:
+            raise ValueError(f"salient_radius must not be negative, got {self.salient_radius}")
 
     def build(self, device: torch.device, *, puppets: bool) -> Instruments:
         """Load what was chosen.
@@ -84,8 +92,12 @@ class InstrumentChoice:
             return None
         if self.salient == "auto":
             return true_masks()
-        segmenter = build_segmenter(parse_choice(self.salient), device)
-        return segmented_masks(segmenter, build_matting(parse_choice(self.matting), device))
+        return segmented_masks(
+            build_segmenter(parse_choice(self.salient), device),
+            build_matting(parse_choice(self.matting), device),
+            radius=self.salient_radius,
+            erode=self.salient_erode,
+        )
 
     def _baseline(self, device: torch.device, *, puppets: bool) -> Baseline | None:
         checkpoint = _chosen(self.baseline, puppets)
@@ -129,21 +141,40 @@ class EvaluateOptions:
     """The result's JSON; `None` writes none."""
     method: str | None = None
     """Name of the row in reports; `None` is the checkpoint's."""
-    clips: int = 64
-    frames: int = 32
-    seed: int = HELD_OUT_SEED
-    """Of puppets: how many, how long, and which cast."""
-    split: Split = "test"
-    """Of a folder: which clips."""
+    clips: int | None = None
+    """How many clips: of puppets 64 by default, of a folder all."""
+    frames: int | None = None
+    """Of puppets: length of each clip, 32 by default."""
+    seed: int | None = None
+    """Of puppets: which cast, by default the one that nothing is trained on."""
+    split: Split | None = None
+    """Of a folder: which clips, by default its test set."""
     instruments: InstrumentChoice = field(default_factory=InstrumentChoice)
     protocol: Protocol = field(default_factory=Protocol)
     device: str = "cpu"
 
     def test_set(self, size: int) -> TestSet:
-        """The clips, at the model's size."""
+        """The clips, at the model's size.
+
+        Raises:
+            UserError: The folder is missing or empty, or an option has no meaning for this kind of data.
+        """
         if self.dataset == PUPPETS and not Path(self.dataset).is_dir():
-            return puppet_set(size, clips=self.clips, frames=self.frames, seed=self.seed)
-        return folder_set(Path(self.dataset), size, split=self.split)
+            _refuse(self.dataset, "of a folder", {"--split": self.split})
+            return puppet_set(
+                size,
+                clips=64 if self.clips is None else self.clips,
+                frames=32 if self.frames is None else self.frames,
+                seed=HELD_OUT_SEED if self.seed is None else self.seed,
+            )
+        _refuse(self.dataset, "of puppets", {"--frames": self.frames, "--seed": self.seed})
+        return folder_set(Path(self.dataset), size, split=self.split or "test", clips=self.clips)
+
+
+def _refuse(dataset: str, meant_for: str, options: dict[str, object]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UserError(f"{dataset}: {given[0]} is an option {meant_for}; leave it out")
 
 
 def run_evaluation(

@@ -75,7 +75,7 @@ def puppet_set(size: int, *, clips: int = 64, frames: int = 32, seed: int = HELD
     return TestSet("puppets", members, {"clips": clips, "frames": frames, "seed": seed})
 
 
-def folder_set(root: Path, size: int, *, split: Split = "test") -> TestSet:
+def folder_set(root: Path, size: int, *, split: Split = "test", clips: int | None = None) -> TestSet:
     """The clips of a folder, cropped to their middle and resized.
 
     Args:
@@ -83,6 +83,7 @@ def folder_set(root: Path, size: int, *, split: Split = "test") -> TestSet:
             training leaves out.
         size: Side of the frames.
         split: Which clips; `all` takes every clip that is directly in the folder.
+        clips: Only the first so many of them; `None` takes all.
 
     Raises:
         UserError: The folder is missing or holds no clips.
@@ -95,7 +96,11 @@ def folder_set(root: Path, size: int, *, split: Split = "test") -> TestSet:
         paths = clips_in(root)
         if not paths:
             raise UserError(f"{root}: holds no clips; give a folder of clips, or `puppets`")
-    members = tuple(TestClip(path.name, lambda batch_size, path=path: _read(path, size, batch_size)) for path in paths)
+    if clips is not None and clips < 1:
+        raise ValueError(f"clips must be at least 1, got {clips}")
+    members = tuple(
+        TestClip(path.name, lambda batch_size, path=path: _read(path, size, batch_size)) for path in paths[:clips]
+    )
     return TestSet(root.resolve().name, members, {"split": split, "fit": "crop"})
 
 

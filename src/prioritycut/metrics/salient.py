@@ -170,15 +170,19 @@ def salient_masks(
     return matte(frames, trimap(mask, radius, erode), matting)
 
 
-def salient_tool(segmenter: Segmenter, matting: Matting | None) -> Tool:
-    """Both tools that a salient mask stands on, as one."""
+def salient_tool(
+    segmenter: Segmenter, matting: Matting | None, *, radius: int | None = None, erode: bool = False
+) -> Tool:
+    """Both tools that a salient mask stands on, as one; another radius, or erosion, makes it another tool."""
     if matting is None:
         return segmenter.tool
     rough = segmenter.tool
     return Tool(
         role="salient",
         name=f"{rough.name}+{matting.name}",
-        version=f"{rough.version}+{matting.version}",
+        version="+".join(
+            [rough.version, matting.version, *([] if radius is None else [f"radius {radius}"]), *["eroded"] * erode]
+        ),
         note=rough.note,
     )
 
