@@ -200,6 +200,26 @@ def summary_lines(result: Result) -> list[str]:
     return lines
 
 
+def printable(text: str) -> str:
+    """Names of files may hold bytes that are no UTF-8, which no JSON can hold: each becomes a replacement sign."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def check_output(path: Path) -> None:
+    """Refuse a place for a result that holds something else: an input given twice by mistake must outlive it.
+
+    Raises:
+        UserError: It is a folder, or a file that is neither empty nor a result.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; name a file in it for the result, such as {path / 'result.json'}")
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(100)
+        if start and b'"prioritycut-result-' not in start:
+            raise UserError(f"{path}: is there already and no result, so it is not replaced; choose another output")
+
+
 def save_result(path: Path, result: Result) -> None:
     """Write a result whole or not at all.
 

@@ -38,8 +38,8 @@ def test_a_line_that_a_kill_cut_in_half_is_forgotten_and_the_next_one_is_whole(t
 
 @pytest.mark.parametrize("cut", [0, 1, 10])
 def test_a_kill_within_the_first_line_leaves_a_fresh_start(tmp_path: Path, cut: int) -> None:
-    with Ledger(tmp_path / "out.json", "this"):
-        pass
+    with Ledger(tmp_path / "out.json", "this") as ledger:
+        ledger.add(entry("a"))
     path = ledger_path(tmp_path / "out.json")
     path.write_bytes(path.read_bytes()[:cut])
     with Ledger(tmp_path / "out.json", "this") as ledger:
@@ -73,3 +73,32 @@ def test_a_file_that_is_no_ledger_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds the beginning of another evaluation"):
         Ledger(tmp_path / "out.json", "me")
     assert ledger_path(tmp_path / "out.json").read_text() == "notes of mine\n"
+
+
+def test_a_damaged_line_is_named_with_its_file(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out.json", "this") as ledger:
+        ledger.add(entry("a"))
+    path = ledger_path(tmp_path / "out.json")
+    damaged = path.read_bytes() + b"\xff\xfe\n"
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"out\.json\.partial: "):
+        Ledger(tmp_path / "out.json", "this")
+    assert path.read_bytes() == damaged
+
+
+def test_nothing_is_left_behind_where_no_clip_was_done_so_that_other_settings_may_begin(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "out.json", "this"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_a_disk_that_fills_up_is_named_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path / "out.json", "this")
+    ledger._file.close()
+    told = r"out\.json\.partial: cannot be written .* free space and repeat"
+    with Path("/dev/full").open("a") as full:
+        monkeypatch.setattr(ledger, "_file", full)
+        with pytest.raises(UserError, match=told), ledger:
+            ledger.add(entry("a"))
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +12,13 @@ import torch
 
 from prioritycut.data.clips import write_clip
 from prioritycut.errors import UserError
+from prioritycut.evaluation import testsets
+from prioritycut.evaluation.instruments import Instruments
+from prioritycut.evaluation.measurement import ScoredBatch, ScoredClip, Subject, measure_clips
+from prioritycut.evaluation.protocol import Protocol
 from prioritycut.evaluation.running import InstrumentChoice, ScoreOptions, run_scoring
-from prioritycut.results import Result
+from prioritycut.metrics.detectors.base import Tool
+from prioritycut.results import Result, load_result
 
 
 def write(folder: Path, name: str, frames: torch.Tensor, *, rate: int = 25) -> None:
@@ -22,9 +28,8 @@ def write(folder: Path, name: str, frames: torch.Tensor, *, rate: int = 25) -> N
 
 
 def score(folder: Path, **changes: object) -> Result:
-    return run_scoring(
-        ScoreOptions(predictions=folder / "made", targets=folder / "truth", output=folder / "out.json", **changes)
-    )
+    places = {"predictions": folder / "made", "targets": folder / "truth", "output": folder / "out.json"}
+    return run_scoring(ScoreOptions(**(places | changes)))
 
 
 def test_clips_are_matched_by_their_names_up_to_the_first_dot(moving: torch.Tensor, tmp_path: Path) -> None:
@@ -99,7 +104,7 @@ def test_two_clips_of_one_name_are_told(moving: torch.Tensor, tmp_path: Path) ->
     write(tmp_path / "made", "a.x/", moving)
     result = score(tmp_path)
     assert len(result.clips) == 1
-    assert "has the name of a up to the dot" in result.problems[0].fault
+    assert "has the name of a up to the first dot" in result.problems[0].fault
 
 
 def test_masks_of_ones_own_are_used_and_one_that_does_not_fit_costs_only_its_metrics(
@@ -226,3 +231,76 @@ def test_a_broken_off_scoring_is_not_gone_on_with_on_other_data_of_the_same_name
         run("1", stop)
     with pytest.raises(UserError, match="the beginning of another evaluation"):
         run("2", lambda done, total: None)
+
+
+def test_a_name_that_is_no_utf8_is_scored_under_a_readable_one(moving: torch.Tensor, tmp_path: Path) -> None:
+    for name in ("caf\udce9", "broken\udce9"):  # as a Latin-1 e with an accent comes out of a file system
+        try:
+            write(tmp_path / "truth", name, moving)
+        except OSError:
+            pytest.skip("this file system takes names in UTF-8 only")
+        write(tmp_path / "made", name, moving if name.startswith("caf") else moving[:4])
+    write(tmp_path / "made", "stranger\udce9", moving)
+    result = score(tmp_path)
+    assert [clip.name for clip in load_result(tmp_path / "out.json").clips] == [clip.name for clip in result.clips]
+    assert [clip.name for clip in result.clips] == ["caf\ufffd"]
+    assert {problem.clip for problem in result.problems} == {"broken\ufffd", "stranger\ufffd"}
+
+
+@pytest.mark.parametrize("place", ["truth", "made/a/000000.png", "notes.txt"])
+def test_an_output_that_would_replace_something_else_is_refused_before_anything_is_done(
+    moving: torch.Tensor, tmp_path: Path, place: str
+) -> None:
+    write(tmp_path / "truth", "a", moving)
+    write(tmp_path / "made", "a", moving)
+    (tmp_path / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert tmp_path / "made/a/000000.png" in before
+    with pytest.raises(UserError, match=r"a folder; name a file in it|is there already and no result"):
+        score(tmp_path, output=tmp_path / place)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_result_is_replaced_by_its_successor(moving: torch.Tensor, tmp_path: Path) -> None:
+    for side in ("truth", "made"):
+        write(tmp_path / side, "a", moving)
+    first = score(tmp_path)
+    write(tmp_path / "truth", "b", moving)
+    write(tmp_path / "made", "b", moving)
+    assert (len(first.clips), len(score(tmp_path).clips)) == (1, 2)
+
+
+def test_a_clip_that_was_scored_with_a_reservation_is_not_scored_again(moving: torch.Tensor, tmp_path: Path) -> None:
+    opened = list[str]()
+
+    def clip(name: str) -> ScoredClip:
+        def batches() -> Iterator[ScoredBatch]:
+            opened.append(name)
+            if name == "b" and opened.count("b") == 1:
+                raise KeyboardInterrupt
+            yield ScoredBatch(testsets.TestBatch(moving, (16, 16)), moving, moving[0])
+
+        return ScoredClip(name, batches, reservations=lambda: (f"{name}: another rate",))
+
+    subject = Subject(kind="score", method="m", dataset="d", version="", settings={}, versions={})
+    clips = [clip(name) for name in "abc"]
+    with pytest.raises(KeyboardInterrupt):
+        measure_clips(clips, subject, Instruments(), Protocol(), output=tmp_path / "out.json")
+    result = measure_clips(clips, subject, Instruments(), Protocol(), output=tmp_path / "out.json")
+    assert opened == ["a", "b", "b", "c"]
+    assert [problem.fault for problem in result.problems] == [f"{name}: another rate" for name in "abc"]
+
+
+def test_a_clip_on_which_a_detector_is_silent_is_named(moving: torch.Tensor, tmp_path: Path) -> None:
+    class Blind:
+        tool = Tool(role="keypoints", name="blind", version="1")
+
+        def __call__(self, frames: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(frames), 3, 2), torch.nan)
+
+    subject = Subject(kind="score", method="m", dataset="d", version="", settings={}, versions={})
+    clip = ScoredClip("a", lambda: iter([ScoredBatch(testsets.TestBatch(moving, (16, 16)), moving, moving[0])]))
+    result = measure_clips([clip], subject, Instruments(keypoints=Blind()), Protocol())
+    (problem,) = result.problems
+    assert problem.scored
+    assert problem.fault == "a: no AKD, for blind 1 found nothing in 6 target and 0 predicted frames of 6"

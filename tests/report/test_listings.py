@@ -10,7 +10,7 @@ from read_reports import drawn
 
 from prioritycut.report.document import Report
 from prioritycut.report.listings import Listing
-from prioritycut.results import Result
+from prioritycut.results import Problem, Result
 
 
 def listing_of(report: Report, title: str) -> Listing:
@@ -33,6 +33,15 @@ def test_faults_of_clips_are_listed(five_methods: list[Result]) -> None:
     assert listing_of(report, "Problems: 1 clip not scored").rows == (
         ("FOMM+", "id10285#clip", "frame 17 cannot be decoded", "no"),
     )
+    assert any("1 clip could not be scored" in warning for warning in report.sections[0].warnings)
+
+
+def test_a_fault_that_several_results_of_a_method_tell_is_listed_and_counted_once() -> None:
+    fault = Problem(clip="b", fault="b: cannot be decoded")
+    report = drawn(
+        flat_result("Ours", {"L1": 0.04}, problems=(fault,)), flat_result("Ours", {"SSIM_all": 0.9}, problems=(fault,))
+    )
+    assert listing_of(report, "Problems").rows == (("Ours", "b", "b: cannot be decoded", "no"),)
     assert any("1 clip could not be scored" in warning for warning in report.sections[0].warnings)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +12,7 @@ import tyro
 
 from prioritycut.cli.console import Device, find_device, out, progress
 from prioritycut.errors import UserError
+from prioritycut.evaluation.ledger import ledger_path
 from prioritycut.evaluation.protocol import Protocol
 from prioritycut.evaluation.record_scoring import RecordKind, RecordOptions, run_record_scoring
 from prioritycut.evaluation.running import (
@@ -71,8 +75,8 @@ def evaluate_command(
         protocol=protocol,
         device=find_device(device),
     )
-    with progress("evaluating") as advance:
-        result = run_evaluation(options, say=out.print, advance=advance)
+    with _kept(output), progress("evaluating") as advance:
+        result = run_evaluation(options, say=_say, advance=advance)
     _show_result(result, output, strict=strict)
 
 
@@ -109,6 +113,10 @@ def score_command(
         strict: Exit with code 2 if anything was wrong with any clip.
     """
     if predictions.is_file() or targets.is_file():
+        if predictions.is_dir() or targets.is_dir():
+            raise UserError(
+                f"{predictions}, {targets}: a folder and a file; give folders of clips or two tables of records"
+            )
         if size is not None or tools != DEFAULT_TOOLS or protocol != DEFAULT_PROTOCOL:
             raise UserError(
                 f"{predictions}: records hold what was found in frames already; leave out --size and what chooses "
@@ -138,21 +146,37 @@ def score_command(
             protocol=protocol,
             device=find_device(device),
         )
-        with progress("scoring") as advance:
-            result = run_scoring(options, say=out.print, advance=advance)
+        with _kept(output), progress("scoring") as advance:
+            result = run_scoring(options, say=_say, advance=advance)
     _show_result(result, output, strict=strict)
+
+
+def _say(line: str) -> None:
+    """A line on the terminal as it is: names may hold what looks like markup, line ends, or orders to the terminal."""
+    out.print("".join(sign if sign.isprintable() else "\ufffd" for sign in line), markup=False)
+
+
+@contextmanager
+def _kept(output: Path | None) -> Generator[None]:
+    """Says at Ctrl-C what becomes of the clips that are done."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        begun = output is not None and ledger_path(output).exists()
+        kept = f"the same command goes on from {ledger_path(output)}" if output and begun else "no clip was kept"
+        raise KeyboardInterrupt(f"interrupted; {kept}") from interruption
 
 
 def _show_result(result: Result, output: Path | None, *, strict: bool) -> None:
     """The summary as a table, what went wrong, and where the numbers are."""
     for line in summary_lines(result):
-        out.print(line, markup=False)
+        _say(line)
     for problem in result.problems:
-        out.print(f"{'scored with a reservation' if problem.scored else 'not scored'}: {problem.fault}", markup=False)
+        _say(f"{'scored with a reservation' if problem.scored else 'not scored'}: {problem.fault}")
     lost = sum(not problem.scored for problem in result.problems)
-    out.print(f"{result.method} on {result.dataset}: {len(result.clips)} clips scored, {lost} not")
+    _say(f"{result.method} on {result.dataset}: clips scored: {len(result.clips)}, not scored: {lost}")
     if output is not None:
-        out.print(f"wrote {output}; `prioritycut report {output} --output FOLDER` makes tables of it", markup=False)
+        _say(f"wrote {output}; `prioritycut report {shlex.quote(str(output))} --output FOLDER` makes tables of it")
     if strict and result.problems:
         raise UserError(f"{result.problems[0].fault} ({len(result.problems)} faults in all, and --strict was asked)")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -48,16 +49,21 @@ class Ledger:
         """
         self.path = ledger_path(output)
         self.entries = dict[str, Entry]()
+        self._ours = False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a+")
+            self._file = self.path.open("a+", encoding="utf-8", errors="replace")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._file.close()
             raise UserError(f"{self.path}: another process is making this result; wait for it") from error
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from error
-        self._read(identity)
+        try:
+            self._read(identity)
+        except BaseException:
+            self._close()
+            raise
 
     def _read(self, identity: str) -> None:
         self._file.seek(0)
@@ -65,19 +71,20 @@ class Ledger:
         whole = [line for line in lines if line.endswith("\n")]
         if not whole:
             self._file.truncate(0)
+            self._ours = True
             self._append(_first_line(identity).rstrip("\n"))
             return
         if whole[0] != _first_line(identity):
-            self._file.close()
             raise UserError(
                 f"{self.path}: holds the beginning of another evaluation (other weights, data, settings or code); "
                 "finish that one, remove the file, or choose another output"
             )
-        # A kill may have cut the last line in half.
-        self._file.truncate(sum(len(line.encode()) for line in whole))
         for line in whole[1:]:
             entry = config_from_json(Entry, line, where=self.path)
             self.entries[entry.name] = entry
+        self._ours = True
+        if len(whole) < len(lines):  # a kill cut the last line in half
+            self._file.truncate(sum(len(line.encode()) for line in whole))
 
     def add(self, entry: Entry) -> None:
         """Keep an entry."""
@@ -103,4 +110,10 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._ours and not self.entries:
+            self.remove()  # it holds nothing to go on with, and would stand in the way of other settings
+        with suppress(OSError):  # a disk that is full, which has been told
+            self._file.close()

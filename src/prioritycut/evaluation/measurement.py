@@ -24,7 +24,7 @@ from prioritycut.evaluation.truth import truth_metrics
 from prioritycut.metrics.detectors.base import Tool
 from prioritycut.metrics.pixel import WINDOW_SIDES
 from prioritycut.outputs import Frames, MotionOutput
-from prioritycut.results import ClipResult, Problem, Result, Setting, save_result, summarize
+from prioritycut.results import ClipResult, Problem, Result, Setting, printable, save_result, summarize
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +110,16 @@ def measure_clips(
     """
     with nullcontext() if output is None else Ledger(output, _identity(subject, instruments, protocol)) as ledger:
         entries = list[Entry]()
-        for done, clip in enumerate(clips, start=1):
+        for done, clip in enumerate((replace(clip, name=printable(clip.name)) for clip in clips), start=1):
             entry = None if ledger is None else ledger.entries.get(clip.name)
-            # A fault may have been mended since.
-            if entry is None or entry.result is None or entry.problems:
+            if entry is None or not _stands(entry, clip):
                 entry = measure_clip(clip, instruments, protocol, device)
                 if ledger is not None:
                     ledger.add(entry)
             entries.append(entry)
             advance(done)
-        faults = (*problems, *(problem for entry in entries for problem in entry.problems))
+        unbegun = (replace(it, clip=printable(it.clip), fault=printable(it.fault)) for it in problems)
+        faults = (*unbegun, *(problem for entry in entries for problem in entry.problems))
         results = tuple(entry.result for entry in entries if entry.result is not None)
         if not results:
             first = f"; the first of {len(faults)} faults: {faults[0].fault}" if faults else ""
@@ -131,6 +131,12 @@ def measure_clips(
             save_result(output, result)
             ledger.remove()
     return result
+
+
+def _stands(entry: Entry, clip: ScoredClip) -> bool:
+    """Whether a clip need not be measured again: it has numbers, and no fault that may have been mended since."""
+    told = [problem.fault for problem in entry.problems]
+    return entry.result is not None and (not told or told == list(map(printable, clip.reservations())))
 
 
 def _identity(subject: Subject, instruments: Instruments, protocol: Protocol) -> str:
@@ -146,6 +152,22 @@ def _common_size(results: Sequence[ClipResult]) -> tuple[int, int] | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
+def _undetected(results: Sequence[ClipResult], tools: Sequence[Tool]) -> tuple[Problem, ...]:
+    """Clips that a detector is silent on: they have no share in its mean, which a reader must know."""
+    labels = tool_labels(tools, ("AKD", "AED"))
+    return tuple(
+        Problem(
+            clip=result.name,
+            fault=f"{result.name}: no {key}, for {labels[key]} found nothing in {tally.skipped} target and "
+            f"{tally.failures} predicted frames of {result.frames}",
+            scored=True,
+        )
+        for result in results
+        for key, tally in result.metrics.items()
+        if key in labels and tally.mean is None
+    )
+
+
 def sum_up(
     results: Sequence[ClipResult],
     faults: Sequence[Problem],
@@ -157,8 +179,8 @@ def sum_up(
     keys = dict.fromkeys(key for result in results for key in result.metrics)
     return Result(
         kind=subject.kind,
-        method=subject.method,
-        dataset=subject.dataset,
+        method=printable(subject.method),
+        dataset=printable(subject.dataset),
         size=_common_size(results),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         settings={**settings, **subject.settings},
@@ -166,7 +188,7 @@ def sum_up(
         tools=tuple(tools),
         summaries=summarize(results, tool_labels(tools, keys)),
         clips=tuple(results),
-        problems=tuple(faults),
+        problems=(*faults, *_undetected(results, tools)),
     )
 
 
@@ -174,7 +196,7 @@ def sum_up(
 def measure_clip(clip: ScoredClip, instruments: Instruments, protocol: Protocol, device: torch.device = CPU) -> Entry:
     """One clip's numbers, computed on `device`; a fault of the clip becomes a problem, not an error."""
     meter = ClipMeter(protocol, instruments.keypoints, instruments.identity)
-    problems = [Problem(clip=clip.name, fault=fault, scored=True) for fault in clip.reservations()]
+    problems = [Problem(clip=clip.name, fault=printable(fault), scored=True) for fault in clip.reservations()]
     looks = _Looks(clip.name, instruments, protocol)
     try:
         start = 0
@@ -198,10 +220,10 @@ def measure_clip(clip: ScoredClip, instruments: Instruments, protocol: Protocol,
                 )
         looks.end()
     except UserError as error:
-        return Entry(name=clip.name, result=None, problems=(Problem(clip=clip.name, fault=str(error)),))
+        return Entry(name=clip.name, result=None, problems=(Problem(clip=clip.name, fault=printable(str(error))),))
     if looks.salient_fault is not None:
         meter.forget_masked("salient")
-        problems.append(Problem(clip=clip.name, fault=looks.salient_fault, scored=True))
+        problems.append(Problem(clip=clip.name, fault=printable(looks.salient_fault), scored=True))
     if meter.frames == 0:
         fault = f"{clip.name}: holds no frame to score; make it anew"
         return Entry(name=clip.name, result=None, problems=(Problem(clip=clip.name, fault=fault),))

@@ -14,7 +14,7 @@ from prioritycut.evaluation.meter import identity_tallies, keypoint_tallies
 from prioritycut.metrics.detectors.base import Tool
 from prioritycut.metrics.record_reading import Kind, Record, read_records
 from prioritycut.metrics.records import MatchedRecords, match_records
-from prioritycut.results import ClipResult, Problem, Result, Tally, save_result
+from prioritycut.results import ClipResult, Problem, Result, Tally, check_output, save_result
 from prioritycut.versions import code_versions
 
 RecordKind: TypeAlias = Literal["auto"] | Kind
@@ -44,6 +44,8 @@ def run_record_scoring(options: RecordOptions) -> Result:
     Raises:
         UserError: A table cannot be read, or the two have nothing in common.
     """
+    if options.output is not None:
+        check_output(options.output)
     faults = list[Problem]()
 
     def read(path: Path) -> tuple[Record, ...]:

@@ -28,7 +28,7 @@ from prioritycut.metrics.detectors.registry import (
     build_segmenter,
     parse_choice,
 )
-from prioritycut.results import Result
+from prioritycut.results import Result, check_output
 from prioritycut.versions import code_versions
 
 PUPPETS = "puppets"
@@ -185,6 +185,8 @@ def run_evaluation(
     Raises:
         UserError: The checkpoint, the data or a tool does not load, or no clip could be scored.
     """
+    if options.output is not None:
+        check_output(options.output)
     info = read_info(options.checkpoint)
     size = info.model.frame_size
     tests = options.test_set(size)
@@ -261,6 +263,9 @@ def run_scoring(
     Raises:
         UserError: A folder or a tool does not load, or no clip could be scored.
     """
+    check_output(options.output)
+    if options.size is not None and options.size < 1:
+        raise UserError(f"--size {options.size}: frames cannot be brought to it; give at least 1")
     pairs, problems = matched_clips(
         options.predictions, options.targets, batch_size=options.protocol.batch_size, size=options.size
     )

@@ -35,9 +35,10 @@ def matched_clips(
     problems = list[Problem]()
     made, wanted = (_by_key(folder, problems) for folder in (predictions, targets))
     for key in sorted(made.keys() - wanted.keys()):
-        problems.append(Problem(clip=made[key].name, fault=f"{made[key]}: no target of this name in {targets}"))
+        problems.append(Problem(clip=made[key].name, fault=f"{made[key]}: no target of this name in {targets}; add it"))
     for key in sorted(wanted.keys() - made.keys()):
-        problems.append(Problem(clip=wanted[key].name, fault=f"{wanted[key]}: no prediction of this name"))
+        fault = f"{wanted[key]}: no prediction of this name in {predictions}; make it"
+        problems.append(Problem(clip=wanted[key].name, fault=fault))
     pairs = tuple(_pair(made[key], wanted[key], batch_size, size) for key in sorted(made.keys() & wanted.keys()))
     return pairs, tuple(problems)
 
@@ -49,7 +50,8 @@ def _by_key(folder: Path, problems: list[Problem]) -> dict[str, Path]:
     for path in clips_in(folder):
         key = clip_key(path.name)
         if key in found:
-            problems.append(Problem(clip=path.name, fault=f"{path}: has the name of {found[key].name} up to the dot"))
+            fault = f"{path}: has the name of {found[key].name} up to the first dot, by which clips match; rename one"
+            problems.append(Problem(clip=path.name, fault=fault))
         else:
             found[key] = path
     if not found:

@@ -88,14 +88,19 @@ def folder_set(root: Path, size: int, *, split: Split = "test", clips: int | Non
     Raises:
         UserError: The folder is missing or holds no clips.
     """
-    if split != "all":
-        paths = split_clips(root, split)
-    else:
-        if not root.is_dir():
-            raise UserError(f"{root}: no such folder; give a folder of clips, or `puppets`")
-        paths = clips_in(root)
-        if not paths:
-            raise UserError(f"{root}: holds no clips; give a folder of clips, or `puppets`")
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give a folder of clips, or `puppets`")
+    paths = clips_in(root)
+    if split != "all" and paths:
+        try:
+            paths = split_clips(root, split)
+        except UserError as error:  # whose way out is an option of training
+            raise UserError(
+                f"{root}: holds no {split} clips, neither in {split}/ nor as a fifth of at least three clips; "
+                "give another folder, or take every clip by --split all"
+            ) from error
+    if not paths:
+        raise UserError(f"{root}: holds no clips; give a folder of clips, or `puppets`")
     if clips is not None and clips < 1:
         raise ValueError(f"clips must be at least 1, got {clips}")
     members = tuple(

@@ -106,7 +106,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
             'pandas.read_pickle(PATH).to_json("records.json", orient="records")'
         )
     if suffix not in readers:
-        raise UserError(f"{path}: records are read from .json, .jsonl and .csv; convert it to one of them")
+        raise UserError(f"{path}: records are read from .json, .jsonl and .csv; convert it, or give folders of clips")
     try:
         # Spreadsheets begin their files with a byte order mark; "-sig" takes it off.
         text = path.read_text(encoding="utf-8-sig")

@@ -31,8 +31,7 @@ def problems(name: str, comparison: Comparison) -> Listing | None:
     rows = [
         (row.method, problem.clip, problem.fault, "yes" if problem.scored else "no")
         for row in comparison.rows
-        for source in row.sources
-        for problem in source.result.problems
+        for problem in row.problems
     ]
     if not rows:
         return None

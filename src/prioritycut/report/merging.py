@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prioritycut.errors import UserError
-from prioritycut.results import Result, Setting, Summary, Tally
+from prioritycut.results import Problem, Result, Setting, Summary, Tally
 
 HARMLESS = frozenset({"batch_size", "top_percentages"})
 """Settings in which results of one table may differ: how fast it was computed, and how many columns there are."""
@@ -61,6 +61,11 @@ class Row:
             for name, clip in zip(clip_names(source.result), source.result.clips, strict=True):
                 frames[name] = max(frames.get(name, 0), clip.frames)
         return sum(frames.values())
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Faults of its clips, each once though several results tell it."""
+        return tuple(dict.fromkeys(problem for source in self.sources for problem in source.result.problems))
 
 
 @dataclass(frozen=True, slots=True)

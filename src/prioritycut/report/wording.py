@@ -74,7 +74,7 @@ def warnings(comparison: Comparison, baseline: str) -> tuple[str, ...]:
             f"Not all methods were scored on the same clips ({metric_name(column.key)}: {numbers}), so their means are "
             "not of the same data; differences are, because they use shared clips only."
         )
-    lost = sum(not problem.scored for source in comparison.sources for problem in source.result.problems)
+    lost = sum(not problem.scored for row in comparison.rows for problem in row.problems)
     if lost:
         found.append(f"{count(lost, 'clip')} could not be scored: see Problems.")
     return tuple(found)
