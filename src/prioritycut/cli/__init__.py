@@ -56,5 +56,5 @@ def main() -> None:
         print(f"prioritycut: {error.filename or 'a file'}: {error.strerror or error}; check it", file=sys.stderr)
         sys.exit(ERROR)
     except KeyboardInterrupt as interruption:
-        print(f"prioritycut: {interruption or 'interrupted'}", file=sys.stderr)
+        print(f"prioritycut: {str(interruption) or 'interrupted'}", file=sys.stderr)
         sys.exit(INTERRUPTED)

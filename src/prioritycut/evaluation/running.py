@@ -13,6 +13,7 @@ from prioritycut.checkpoint import find_checkpoint, load_animator, read_info
 from prioritycut.errors import UserError
 from prioritycut.evaluation import HELD_OUT_SEED
 from prioritycut.evaluation.instruments import Instruments
+from prioritycut.evaluation.ledger import ledger_path
 from prioritycut.evaluation.masks import Baseline, SalientMasks, brought_masks, segmented_masks, true_masks
 from prioritycut.evaluation.measurement import ScoredClip, Subject, measure_clips
 from prioritycut.evaluation.protocol import Protocol
@@ -195,6 +196,7 @@ def run_evaluation(
     instruments = options.instruments.build(device, puppets=puppets)
     say(f"model: {options.checkpoint}, trained on {info.trained_on}; {len(tests.clips)} clips at {size}x{size}")
     _say_tools(instruments, say)
+    _say_kept(options.output, say)
     reconstruct = reconstructor(load_animator(options.checkpoint, device), device)
     batch_size = options.protocol.batch_size
 
@@ -220,6 +222,11 @@ def run_evaluation(
         device=device,
         advance=lambda done: advance(done, total),
     )
+
+
+def _say_kept(output: Path | None, say: Say) -> None:
+    if output is not None and ledger_path(output).is_file():
+        say(f"going on: {ledger_path(output)} keeps the clips that are done already")
 
 
 def _say_tools(instruments: Instruments, say: Say) -> None:
@@ -272,6 +279,7 @@ def run_scoring(
     instruments = options.instruments.build(torch.device(options.device), puppets=False)
     say(f"{len(pairs)} pairs of clips of the same name")
     _say_tools(instruments, say)
+    _say_kept(options.output, say)
     subject = Subject(
         kind="score",
         method=options.method or options.predictions.resolve().name,
