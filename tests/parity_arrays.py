@@ -1,13 +1,26 @@
-"""Arrays of a reference implementation, complete or thinned, and the comparison with ours."""
+"""Arrays of a reference implementation, complete or thinned, and its weights as a user imports them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from prioritycut import cli
+from prioritycut.checkpoint import load_animator
+from prioritycut.models.building import Model
+
+
+def imported(checkpoint: Path, model: str, *options: str | Path) -> Model:
+    """Published weights, written by `prioritycut import-checkpoint` and loaded from what it wrote."""
+    with TemporaryDirectory() as folder:
+        output = f"{folder}/imported.safetensors"
+        cli.run(["import-checkpoint", str(checkpoint), output, "--model", model, *map(str, options)])
+        return load_animator(output)
 
 
 def thinned(values: Tensor, steps: str) -> Tensor:

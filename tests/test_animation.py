@@ -128,6 +128,32 @@ def test_keypoints_without_jacobians_transfer_by_place_alone():
     torch.testing.assert_close(end.position, SQUARE + 0.1)
 
 
+def with_spread(keypoints: Keypoints, seed: int) -> Keypoints:
+    root = 0.2 * np.eye(2) + 0.1 * np.random.default_rng(seed).normal(size=(*keypoints.position.shape[:2], 2, 2))
+    return Keypoints(keypoints.position, covariance=torch.from_numpy(root @ root.swapaxes(-1, -2)))
+
+
+def test_spreads_are_the_driving_ones_unless_they_are_asked_to_be_relative():
+    source, driving, initial = (with_spread(random_keypoints(seed), seed) for seed in range(3))
+    for relative in (True, False):
+        end = transfer_motion(source, driving, initial, relative=relative)
+        assert torch.equal(end.covariance, driving.covariance)
+    carried = driving.covariance.numpy() @ np.linalg.inv(initial.covariance.numpy()) @ source.covariance.numpy()
+    end = transfer_motion(source, driving, initial, relative_covariance=True)
+    np.testing.assert_allclose(end.covariance, (carried + carried.swapaxes(-1, -2)) / 2, rtol=1e-9)
+
+
+def test_a_spread_that_did_not_change_leaves_the_sources_and_one_that_doubled_doubles_it():
+    source, driving = with_spread(random_keypoints(0), 0), with_spread(random_keypoints(1), 1)
+    still = transfer_motion(source, driving, driving, relative_covariance=True)
+    torch.testing.assert_close(still.covariance, source.covariance)
+    wider = Keypoints(driving.position, covariance=2 * driving.covariance)
+    doubled = transfer_motion(source, wider, driving, relative_covariance=True)
+    torch.testing.assert_close(doubled.covariance, 2 * source.covariance)
+    with pytest.raises(ValueError, match="carry covariances, the source's do not"):
+        transfer_motion(Keypoints(source.position), driving, driving, relative_covariance=True)
+
+
 def test_the_area_of_a_known_square():
     areas = hull_area(Keypoints(torch.cat([SQUARE, 2 * SQUARE - 0.3])))
     np.testing.assert_allclose(areas.numpy(), [1.0, 4.0], rtol=1e-5)
@@ -225,6 +251,22 @@ def test_scale_is_adapted_through_the_whole_animation():
     torch.testing.assert_close(foreign.detect(clip).position[1:], 0.8 * SQUARE + 0.1, atol=1e-5, rtol=0)
 
 
+class WithoutKeypoints:
+    """Someone else's model that looks at the frames themselves: it gives the mean of both."""
+
+    def __call__(self, source: torch.Tensor, driving: torch.Tensor) -> AnimationOutput:
+        grid = coordinate_grid(*source.shape[-2:]).expand(source.shape[0], -1, -1, -1)
+        return AnimationOutput((source + driving) / 2, MotionOutput(grid))
+
+
+def test_a_model_without_keypoints_is_animated_by_absolute_motion_alone():
+    source, driving = torch.rand(3, 8, 8), torch.rand(5, 3, 8, 8)
+    clip = animate_clip(WithoutKeypoints(), source, driving, relative=False, batch_size=2)
+    torch.testing.assert_close(clip, (source + driving) / 2)
+    with pytest.raises(ValueError, match=r"needs keypoints, which this model does not find; take absolute motion"):
+        animate_clip(WithoutKeypoints(), source, driving)
+
+
 def test_an_empty_clip_animates_to_an_empty_clip():
     assert animate_clip(Foreign(), posed(SQUARE), torch.zeros(0, 3, 8, 8)).shape == (0, 3, 8, 8)
 
@@ -280,6 +322,23 @@ def test_each_frame_is_explained_by_every_panel_and_the_cut_marks_three_tenths()
     assert shown[cut.bool()].max() <= shown[foreground & ~cut.bool()].min()
     enlarged = np.kron(shown.numpy(), np.ones((2, 2)))
     np.testing.assert_allclose(panels[EXPLAIN_PANELS.index("occlusion map")][0].numpy(), enlarged, atol=1e-6)
+
+
+def test_what_a_model_does_not_find_is_not_drawn_and_said_to_be_missing():
+    source, driving = torch.rand(3, 20, 20), torch.rand(2, 3, 20, 20)
+    frames = list(animate_stream(WithoutKeypoints(), source, driving, transfer=MotionTransfer(relative=False)))
+    (pictures,) = [list(explain_frames(source, None, batch, panel=40)) for batch in frames]
+    panels = [picture[:, LABEL_HEIGHT:].split(40, dim=2) for picture in pictures]
+    enlarged = torch.from_numpy(np.kron(driving.numpy(), np.ones((1, 1, 2, 2))).astype(np.float32))
+    for index, row in enumerate(panels):
+        torch.testing.assert_close(row[EXPLAIN_PANELS.index("driving")], enlarged[index])
+    with_maps = torch.rand(2, 2, 1, 20, 20)
+    motion = MotionOutput(frames[0].output.motion.deformation, *with_maps)
+    shown = AnimatedFrames(driving, None, None, AnimationOutput(driving, motion))
+    complete = next(explain_frames(source, None, shown, panel=40))
+    words = [picture[:, :LABEL_HEIGHT].split(40, dim=2) for picture in (pictures[0], complete)]
+    for name, word, usual in zip(EXPLAIN_PANELS, *words, strict=True):
+        assert torch.equal(word, usual) == (name not in ("occlusion map", "background", "cut mask"))
 
 
 def test_what_a_model_does_not_estimate_is_left_grey():

@@ -16,7 +16,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from prioritycut import files
+from prioritycut import checkpoint, files
 from prioritycut.checkpoint import (
     MODEL_FILE,
     CheckpointInfo,
@@ -29,7 +29,10 @@ from prioritycut.checkpoint import (
 from prioritycut.configuration import config_to_json
 from prioritycut.errors import UserError
 from prioritycut.files import read_tensors
+from prioritycut.models.building import build_animator
 from prioritycut.models.fomm import Fomm, FommConfig, HourglassConfig
+from prioritycut.models.monkeynet import MonkeyNetConfig
+from prioritycut.models.x2face import X2FaceConfig
 
 HOURGLASS = HourglassConfig(block_expansion=4, num_blocks=2, max_features=8, scale_factor=0.5)
 TINY = FommConfig(
@@ -136,6 +139,61 @@ def test_a_checkpoint_tells_what_it_was_trained_on_and_is_found_by_its_run_folde
     assert find_checkpoint(tmp_path) == tmp_path / MODEL_FILE
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        X2FaceConfig(frame_size=16, block_expansion=4, max_features=8, num_levels=4, bottleneck=6),
+        MonkeyNetConfig(
+            frame_size=32,
+            num_keypoints=3,
+            detector=HOURGLASS,
+            dense_motion=HOURGLASS,
+            block_expansion=4,
+            max_features=8,
+            num_blocks=2,
+        ),
+    ],
+    ids=["X2Face", "Monkey-Net"],
+)
+def test_a_file_says_which_model_it_is_of(tmp_path, config):
+    torch.manual_seed(0)
+    built = build_animator(config).eval()
+    save_animator(tmp_path / MODEL_FILE, built, CheckpointInfo(model=config, trained_on="puppets"))
+    loaded = load_animator(tmp_path)
+    assert type(loaded) is type(built)
+    assert loaded.config == read_info(tmp_path).model == config
+    source, driving = torch.rand(2, 1, 3, config.frame_size, config.frame_size).unbind()
+    with torch.no_grad():
+        assert torch.equal(loaded(source, driving).prediction, built(source, driving).prediction)
+
+
+def test_half_precision_hardly_changes_the_pictures(tmp_path):
+    source, driving = torch.rand(2, 1, 3, 32, 32).unbind()
+    info = CheckpointInfo(model=TINY, trained_on="puppets")
+    with torch.no_grad():
+        expected = tiny_animator()(source, driving).prediction
+        for kind in ("float32", "float16"):
+            save_animator(tmp_path / f"{kind}.safetensors", tiny_animator(), info, stored_as=kind)
+        loaded = load_animator(tmp_path / "float16.safetensors")
+        assert (loaded(source, driving).prediction - expected).abs().max() < 1 / 255
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    (full, _), (half, _) = (read_tensors(tmp_path / f"{kind}.safetensors") for kind in ("float32", "float16"))
+    for name, tensor in half.items():
+        rounded = tensor.ndim > 1 and not name.startswith("kp_detector.")
+        assert (tensor.dtype == torch.float16) == rounded, name
+        assert rounded or torch.equal(tensor, full[name])
+
+
+def test_weights_too_large_for_half_precision_are_named(tmp_path):
+    animator = tiny_animator()
+    with torch.no_grad():
+        animator.generator.final.weight[0, 0, 0, 0] = 1e5
+    info = CheckpointInfo(model=TINY, trained_on="puppets")
+    path = tmp_path / MODEL_FILE
+    assert "generator.final.weight" in refusal(lambda: save_animator(path, animator, info, stored_as="float16"), path)
+    assert not path.exists()
+
+
 def test_an_imported_checkpoint_renders_as_the_published_weights(tmp_path):
     source, driving = torch.rand(2, 1, 3, 32, 32).unbind()
     animator, info = import_checkpoint(pickled(tmp_path), published(tmp_path))
@@ -158,10 +216,10 @@ FOREIGN_WEIGHTS = {
         "1 of another shape (generator.final.bias (4,) instead of (3,))",
     ),
     "no keypoint detector": (lambda c: c.pop("kp_detector"), "has no 'kp_detector'"),
-    "a network that is no dictionary": (lambda c: c.update(generator=3), "has no 'generator'"),
+    "a network that is no dictionary": (lambda c: c.update(generator=3), "generator is a int, not weights"),
     "a number among the tensors": (
         lambda c: c["generator"].update({"final.bias": 3}),
-        "generator.final.bias",
+        "final.bias in generator is a int, not a tensor",
     ),
 }
 
@@ -317,6 +375,7 @@ FOREIGN_INFO = {
     "unknown field of the model": (INFO.replace('"align_corners"', '"align_corner"'), "align_corner"),
     "impossible value": (INFO.replace('"num_keypoints": 3', '"num_keypoints": 0'), "num_keypoints"),
     "wrong kind of value": (INFO.replace('"num_keypoints": 3', '"num_keypoints": "three"'), "num_keypoints"),
+    "a model that is not known": (INFO.replace('"kind": "fomm"', '"kind": "lia"'), "model"),
     "no JSON": ("{", "JSON"),
 }
 
@@ -334,6 +393,16 @@ def test_weights_of_another_model_than_their_config_are_refused(tmp_path):
     info = INFO.replace('"num_keypoints": 3', '"num_keypoints": 4')
     save_file(tiny_animator().state_dict(), path, {"format": checkpoint.FORMAT, "info": info})
     assert "of another shape" in refusal(lambda: load_animator(path), path)
+
+
+def test_weights_of_one_model_under_the_config_of_another_are_refused_by_their_names(tmp_path):
+    path = tmp_path / "odd.safetensors"
+    config = X2FaceConfig(frame_size=16, block_expansion=4, max_features=8, num_levels=4, bottleneck=6)
+    info = config_to_json(CheckpointInfo(model=config, trained_on="puppets"))
+    save_file(tiny_animator().state_dict(), path, {"format": checkpoint.FORMAT, "info": info})
+    message = refusal(lambda: load_animator(path), path)
+    for named in ("missing (driving.down.0.conv.weight", "unexpected (generator.bottleneck.r0.conv1.bias"):
+        assert named in message
 
 
 def test_a_missing_checkpoint_is_told_with_the_names_of_the_shipped_ones(tmp_path, monkeypatch):

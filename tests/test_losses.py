@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -281,15 +282,23 @@ def test_feature_matching_sums_the_mean_distance_of_every_block_and_scale():
     real_scales, fake_scales = (
         tuple(judged(*(torch.from_numpy(f).float() for f in scale)) for scale in scales) for scales in (real, fake)
     )
-    assert feature_matching_loss(real_scales, fake_scales).item() == pytest.approx(wanted, rel=1e-5)
-    assert feature_matching_loss(real_scales, real_scales).item() == 0.0
+    assert feature_matching_loss(real_scales, fake_scales).sum().item() == pytest.approx(wanted, rel=1e-5)
+    assert feature_matching_loss(real_scales, real_scales).tolist() == [0.0, 0.0]
+
+
+def test_feature_matching_is_told_block_by_block():
+    real, fake = (judged(torch.full((1, 2, 4, 4), a), torch.full((1, 3, 2, 2), b)) for a, b in ((0.0, 1.0), (0.5, 4.0)))
+    assert feature_matching_loss((real,), (fake,)).tolist() == [0.5, 3.0]
+    assert feature_matching_loss((real, real), (fake, real)).tolist() == [0.5, 3.0]
 
 
 def test_feature_matching_moves_the_fake_towards_the_real():
     real, fake = torch.zeros(1, 1, 2, 2, requires_grad=True), torch.ones(1, 1, 2, 2, requires_grad=True)
-    feature_matching_loss((judged(real),), (judged(fake),)).backward()
+    feature_matching_loss((judged(real),), (judged(fake),)).sum().backward()
     assert real.grad is None
     assert torch.equal(fake.grad, torch.full((1, 1, 2, 2), 0.25))
+    feature_matching_loss((judged(real),), (judged(fake),), through_real=True).sum().backward()
+    assert torch.equal(real.grad, torch.full((1, 1, 2, 2), -0.25))
 
 
 # Equivariance
@@ -322,18 +331,36 @@ def test_equivariance_of_shapes_needs_jacobians():
 
 
 def test_the_generators_total_weighs_as_equation_6_does():
-    losses = GeneratorLosses(*scalars(7.0, 0.5, 0.25, 0.1, 0.2, 0.8, 0.03))
-    # 7 + 0 * 0.5 + 10 * 0.1 + 10 * 0.2 + 1 * 0.8 + 10 * 0.03
+    losses = GeneratorLosses(*scalars(7.0, 0.5, 0.75, 0.25, 0.1, 0.2, 0.8, 0.03))
+    # 7 + 0 * 0.5 + 0 * 0.75 + 0 * 0.25 + 10 * 0.1 + 10 * 0.2 + 1 * 0.8 + 10 * 0.03
     assert losses.total(LossWeights()).item() == pytest.approx(11.1)
     weights = LossWeights(
         pixel=2.0,
+        deformed=8.0,
         explained=4.0,
         equivariance_value=3.0,
         equivariance_jacobian=5.0,
         adversarial=0.5,
         feature_matching=100.0,
     )
-    assert losses.total(weights).item() == pytest.approx(7 + 1 + 1 + 0.3 + 1 + 0.4 + 3)
+    assert losses.total(weights).item() == pytest.approx(7 + 1 + 6 + 1 + 0.3 + 1 + 0.4 + 3)
+
+
+def test_monkeynets_total_weighs_the_frame_and_each_block():
+    zero, frame, adversarial = scalars(0.0, 0.25, 0.0625)
+    losses = GeneratorLosses(
+        perceptual=zero,
+        pixel=frame,
+        deformed=torch.tensor(0.65),
+        explained=zero,
+        equivariance_value=zero,
+        equivariance_jacobian=zero,
+        adversarial=adversarial,
+        feature_matching=torch.tensor([0.5, 2.0]),
+    )
+    weights = LossWeights(pixel=10.0, feature_matching=(4.0, 1.0), deformed=2.0, adversarial=8.0)
+    assert losses.total(weights).item() == pytest.approx(2.5 + 2 + 2 + 1.3 + 0.5)
+    assert losses.total(replace(weights, feature_matching=3.0)).item() == pytest.approx(2.5 + 7.5 + 1.3 + 0.5)
 
 
 def test_the_discriminators_total_weighs_as_equation_4_does():
@@ -359,6 +386,8 @@ def test_the_papers_weights_are_the_defaults():
         {"pixel": -1.0},
         {"adversarial": math.nan},
         {"consistency": -0.1},
+        {"deformed": -1.0},
+        {"feature_matching": (10.0, -1.0)},
     ],
 )
 def test_weights_that_make_no_sense_are_refused_by_name(settings):

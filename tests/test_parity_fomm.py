@@ -17,16 +17,16 @@ import torch
 import yaml
 from torch import Tensor
 
-from prioritycut import training
+from parity_arrays import imported
 from prioritycut.animation import animate_clip, transfer_motion
 from prioritycut.blocks import ImagePyramid, antialias_kernel
-from prioritycut.checkpoint import import_checkpoint
 from prioritycut.geometry import SmoothTransform, gaussian_heatmaps, resize_deformation, warp
 from prioritycut.losses import LossWeights, PerceptualConfig, PerceptualLoss, Vgg19, seeded_weights
 from prioritycut.models.discriminators import PatchDiscriminator, PatchDiscriminatorConfig
 from prioritycut.models.fomm import Fomm, heatmap_differences
 from prioritycut.outputs import Keypoints
 from prioritycut.train_config import TrainConfig
+from prioritycut.training import Networks, discriminator_losses, generator_losses, step
 
 COMMITTED = Path(__file__).parent / "data" / "parity" / "fomm"
 COMPLETE = Path(__file__).parents[2] / "shared" / "parity" / "fomm"
@@ -115,8 +115,9 @@ def group_of(name: str) -> str:
 
 
 def published_animator(*, align_corners: bool = True) -> Fomm:
-    """The reference's weights through our importer; with the other convention, in a model that has it."""
-    animator, _ = import_checkpoint(CHECKPOINT, YAML)
+    """The reference's weights through our command; with the other convention, in a model that has it."""
+    animator = imported(CHECKPOINT, "fomm", "--config", YAML)
+    assert isinstance(animator, Fomm)
     if not align_corners:
         other = Fomm(replace(animator.config, align_corners=False))
         other.load_state_dict(animator.state_dict())
@@ -316,7 +317,7 @@ class Steps:
         training_mode = mode == "train"
         animator = published_animator().requires_grad_(True).train(training_mode)
         discriminator = published_discriminator(variant).train(training_mode)
-        networks = training.Networks(animator, discriminator, self.perceptual)
+        networks = Networks(animator, discriminator, self.perceptual)
         config = TrainConfig(
             name="parity",
             model=animator.config,
@@ -325,16 +326,14 @@ class Steps:
         )
         source, driving = GOLDEN["source"], GOLDEN["driving"]
 
-        generated = training.generator_losses(networks, config, source, driving, generator=torch.Generator())
+        generated = generator_losses(networks, config, source, driving, generator=torch.Generator())
         losses, weights = generated.losses, config.losses
         losses.total(weights).backward()
         gradients = {name: p.grad for name, p in animator.named_parameters() if p.grad is not None}
 
         discriminator.zero_grad()
         prediction = generated.output.prediction.detach()
-        judged = training.discriminator_losses(
-            discriminator, config, driving, prediction, generated.driving_keypoints, None
-        )
+        judged = discriminator_losses(discriminator, config, driving, prediction, generated.driving_keypoints, None)
         judged.total(weights).backward()
         gradients |= {
             f"discriminator.{name}": p.grad for name, p in discriminator.named_parameters() if p.grad is not None
@@ -344,7 +343,7 @@ class Steps:
         weighted = {
             "perceptual": losses.perceptual,
             "gen_gan": weights.adversarial * losses.adversarial,
-            "feature_matching": weights.feature_matching * losses.feature_matching,
+            "feature_matching": weights.feature_matching * losses.feature_matching.sum(),
             "equivariance_value": weights.equivariance_value * losses.equivariance_value,
             "equivariance_jacobian": weights.equivariance_jacobian * losses.equivariance_jacobian,
             "disc_gan": weights.discriminator_encoder * judged.encoder,
@@ -370,7 +369,7 @@ def published_weights() -> LossWeights:
 def steps(perceptual) -> Iterator[Steps]:
     """Our training step with the reference's transform in place of a random one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "random_transform", lambda *_, **__: given_transform())
+        patch.setattr(step, "random_transform", lambda *_, **__: given_transform())
         yield Steps(perceptual)
 
 

@@ -16,16 +16,23 @@ import torch
 import yaml
 from torch import Tensor
 
-from parity_arrays import Golden
+from parity_arrays import Golden, imported
 from prioritycut.animation import transfer_motion
 from prioritycut.geometry import resize_deformation, warp
-from prioritycut.losses import discriminator_adversarial_loss
-from prioritycut.models.monkeynet import MonkeyNet
+from prioritycut.losses import (
+    LossWeights,
+    discriminator_adversarial_loss,
+    feature_matching_loss,
+    generator_adversarial_loss,
+)
+from prioritycut.models.monkeynet import MonkeyNet, MonkeyNetDiscriminator
 from prioritycut.models.monkeynet.dense_motion import heatmap_differences, movement_embedding
-from prioritycut.models.monkeynet.keypoints import every_nth, keypoint_heatmaps, relative_covariance
-from prioritycut.monkeynet_losses import MonkeyNetLossWeights, monkeynet_losses
+from prioritycut.models.monkeynet.keypoints import every_nth, keypoint_heatmaps
 from prioritycut.outputs import AnimationOutput, DiscriminatorOutput, Frames, Keypoints
-from prioritycut.published import import_monkeynet, import_monkeynet_discriminator
+from prioritycut.presets import MONKEY_NET
+from prioritycut.published import import_monkeynet_discriminator
+from prioritycut.train_config import TrainConfig
+from prioritycut.training import Networks, discriminator_losses, generator_losses
 
 COMMITTED = Path(__file__).parent / "data" / "parity" / "monkeynet"
 COMPLETE = Path(__file__).parents[2] / "shared" / "parity" / "monkeynet"
@@ -88,28 +95,40 @@ def group_of(name: str) -> str:
     )
 
 
-def published(*, align_corners: bool = True) -> MonkeyNet:
-    """The reference's weights through our importer."""
-    return import_monkeynet(CHECKPOINT, YAML, align_corners=align_corners)
+class OfClips(MonkeyNet):
+    """Our Monkey-Net on the reference's clips: what is one source frame there is repeated for each driving frame here,
+    and shall count once in the batch statistics of the detector."""
+
+    def detect_pair(self, source: Frames, driving: Frames) -> tuple[Keypoints, Keypoints]:
+        keypoints = self.detect(torch.cat([source[::TIME], driving]))
+        assert keypoints.covariance is not None
+        sources = keypoints.position[:BATCH], keypoints.covariance[:BATCH]
+        position, covariance = (each.repeat_interleave(TIME, 0) for each in sources)
+        return Keypoints(position, covariance=covariance), keypoints[BATCH:]
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The keypoints of a pass, the source's repeated for each driving frame."""
+class JudgeOfClips(MonkeyNetDiscriminator):
+    """Our discriminator on the reference's clips, whose frames it normalizes together."""
 
-    start: Keypoints
-    end: Keypoints
+    def forward(self, frames: Frames, keypoints: Keypoints | None = None) -> tuple[DiscriminatorOutput, ...]:
+        return super().forward(frames, keypoints, clip_length=TIME)
 
 
-def seen(animator: MonkeyNet) -> Seen:
-    """Keypoints of all frames in one call, as the reference's batch statistics ask for."""
-    clip = torch.cat([GOLDEN["source"], GOLDEN["video"]], dim=2)
-    keypoints = animator.detect(frames_of(clip))
-    position = keypoints.position.unflatten(0, (BATCH, 1 + TIME))
-    assert keypoints.covariance is not None
-    covariance = keypoints.covariance.unflatten(0, (BATCH, 1 + TIME))
-    start = Keypoints(position[:, 0].repeat_interleave(TIME, 0), covariance=covariance[:, 0].repeat_interleave(TIME, 0))
-    return Seen(start, Keypoints(position[:, 1:].flatten(0, 1), covariance=covariance[:, 1:].flatten(0, 1)))
+def published(*, align_corners: bool = True) -> OfClips:
+    """The reference's weights through our command."""
+    convention = "--align-corners" if align_corners else "--no-align-corners"
+    given = imported(CHECKPOINT, "monkeynet", "--config", YAML, convention)
+    assert isinstance(given, MonkeyNet)
+    animator = OfClips(given.config)
+    animator.load_state_dict(given.state_dict())
+    return animator.eval().requires_grad_(False)
+
+
+def published_discriminator() -> JudgeOfClips:
+    given = import_monkeynet_discriminator(CHECKPOINT, YAML)
+    discriminator = JudgeOfClips(given.config)
+    discriminator.load_state_dict(given.state_dict())
+    return discriminator
 
 
 def deformed(output: AnimationOutput, *, align_corners: bool = True) -> Frames:
@@ -126,8 +145,7 @@ def deformed(output: AnimationOutput, *, align_corners: bool = True) -> Frames:
 def evaluation() -> dict[str, Tensor]:
     """Every step of moving each source to its driving frames, and their judgement."""
     animator = published()
-    keypoints = seen(animator)
-    start, end = keypoints.start, keypoints.end
+    start, end = animator.detect_pair(SOURCES, DRIVING)
     assert start.covariance is not None
     assert end.covariance is not None
     norm = animator.config.heatmap_norm
@@ -149,9 +167,9 @@ def evaluation() -> dict[str, Tensor]:
         "video_prediction": clips_of(output.prediction),
         "video_deformed": clips_of(deformed(output)),
     }
-    discriminator = import_monkeynet_discriminator(CHECKPOINT, YAML).eval()
+    discriminator = published_discriminator().eval()
     for kind, frames in (("generated", output.prediction), ("real", DRIVING)):
-        (judged,) = discriminator(frames, end, clip_length=TIME)
+        (judged,) = discriminator(frames, end)
         for i, maps in enumerate((*judged.features, judged.score), start=1):
             ours[f"disc_{kind}/map_{i}"] = clips_of(maps)
             ours[f"disc_{kind}/map_{i}_stride2"] = clips_of(maps[..., ::2, ::2])
@@ -167,8 +185,7 @@ def test_each_step_from_two_frames_to_a_prediction_and_its_judgement_is_the_refe
 @torch.no_grad()
 def test_the_switch_for_the_other_sampling_convention_gives_what_newer_pytorch_gave(name, matches):
     animator = published(align_corners=False)
-    keypoints = seen(animator)
-    output = animator.render(SOURCES, keypoints.start, keypoints.end)
+    output = animator.render(SOURCES, *animator.detect_pair(SOURCES, DRIVING))
     ours = {"video_prediction": output.prediction, "video_deformed": deformed(output, align_corners=False)}
     matches(name, clips_of(ours[name.partition("/")[2]]), NETWORK)
 
@@ -187,9 +204,7 @@ def keypoints_of_first(which: str) -> Keypoints:
 def transferred(*, scale: bool = False, relative_spread: bool = False) -> Keypoints:
     """Sample 0's motion from its first driving frame on, carried to its source."""
     source, driving = keypoints_of_first("source"), keypoints_of_first("driving")
-    moved = transfer_motion(source, driving, driving[:1], adapt_scale=scale)
-    covariance = relative_covariance(source, driving, driving[:1]) if relative_spread else driving.covariance
-    return Keypoints(moved.position, covariance=covariance)
+    return transfer_motion(source, driving, driving[:1], adapt_scale=scale, relative_covariance=relative_spread)
 
 
 @pytest.mark.parametrize("name", GOLDEN.names("normalize_kp/"))
@@ -210,14 +225,23 @@ def test_a_picture_moves_with_a_clip_as_the_reference_moves_it(matches):
     matches("transfer/prediction_move_location", frames.transpose(0, 1)[None], NETWORK)
 
 
-# Training: losses, gradients, statistics
+# Training: losses, gradients, statistics of the loop's own step
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one generator pass and one discriminator pass left, without an update."""
+    """What one generator pass and one discriminator pass of our training left, without an update.
+
+    Attributes:
+        prediction: With the mode's statistics.
+        terms: The weighted losses of the batch.
+        losses: The same of each sample.
+        gradients: By parameter.
+        buffers: By name.
+    """
 
     prediction: Tensor
+    terms: dict[str, Tensor]
     losses: dict[str, Tensor]
     gradients: dict[str, Tensor]
     buffers: dict[str, Tensor]
@@ -237,49 +261,68 @@ def step(mode: str) -> Step:
     """A step in one mode of all modules, always from the checkpoint."""
     training = mode == "train"
     animator = published().requires_grad_(True).train(training)
-    discriminator = import_monkeynet_discriminator(CHECKPOINT, YAML).train(training)
+    discriminator = published_discriminator().train(training)
     weights = published_weights()
-    clips = [slice(i * TIME, (i + 1) * TIME) for i in range(BATCH)]
+    config = TrainConfig(name="parity", model=animator.config, discriminator=discriminator.config, losses=weights)
 
-    keypoints = seen(animator)
-    output = animator.render(SOURCES, keypoints.start, keypoints.end)
-    warped = deformed(output)
-    (fake,) = discriminator(output.prediction, keypoints.end, clip_length=TIME)
-    (real,) = discriminator(DRIVING, keypoints.end, clip_length=TIME)
-    monkeynet_losses(output.prediction, warped, DRIVING, fake, real).total(weights).backward()
-    named = dict(animator.named_parameters())
-    gradients = {name: p.grad for name, p in named.items() if p.grad is not None}
-    terms = [
-        monkeynet_losses(output.prediction[clip], warped[clip], DRIVING[clip], part(fake, clip), part(real, clip))
-        for clip in clips
-    ]
-    losses = {
-        f"layer-{i}_rec": weight * torch.stack([sample.reconstruction[i] for sample in terms])
-        for i, weight in enumerate(weights.reconstruction)
-    }
-    losses["gen_gan"] = weights.adversarial * torch.stack([sample.adversarial for sample in terms])
-
-    discriminator.zero_grad()
-    assert keypoints.end.covariance is not None
-    end = Keypoints(keypoints.end.position.detach(), covariance=keypoints.end.covariance.detach())
-    (fake,) = discriminator(output.prediction.detach(), end, clip_length=TIME)
-    (real,) = discriminator(DRIVING, end, clip_length=TIME)
-    (weights.discriminator * discriminator_adversarial_loss(real.score, fake.score)).backward()
-    gradients |= {f"discriminator.{name}": p.grad for name, p in discriminator.named_parameters() if p.grad is not None}
-    losses["disc_gan"] = weights.discriminator * torch.stack(
-        [discriminator_adversarial_loss(real.score[clip], fake.score[clip]) for clip in clips]
+    generated = generator_losses(
+        Networks(animator, discriminator), config, SOURCES, DRIVING, generator=torch.Generator()
     )
-    return Step(output.prediction, losses, gradients, dict(animator.named_buffers()))
+    generated.losses.total(weights).backward()
+    gradients = {name: p.grad for name, p in animator.named_parameters() if p.grad is not None}
+    discriminator.zero_grad()
+    prediction = generated.output.prediction.detach()
+    judged = discriminator_losses(discriminator, config, DRIVING, prediction, generated.driving_keypoints, None)
+    judged.total(weights).backward()
+    gradients |= {f"discriminator.{name}": p.grad for name, p in discriminator.named_parameters() if p.grad is not None}
+
+    ours = generated.losses
+    terms = weighted(weights, ours.pixel, ours.feature_matching, ours.adversarial, judged.encoder)
+    assert generated.driving_keypoints is not None
+    with torch.no_grad():
+        (fake,) = discriminator(prediction, generated.driving_keypoints)
+        (real,) = discriminator(DRIVING, generated.driving_keypoints)
+    samples = list[dict[str, Tensor]]()
+    for clip in (slice(i * TIME, (i + 1) * TIME) for i in range(BATCH)):
+        real_part, fake_part = part(real, clip), part(fake, clip)
+        samples.append(
+            weighted(
+                weights,
+                (prediction[clip] - DRIVING[clip]).abs().mean(),
+                feature_matching_loss((real_part,), (fake_part,)),
+                generator_adversarial_loss(fake_part.score),
+                discriminator_adversarial_loss(real_part.score, fake_part.score),
+            )
+        )
+    losses = {name: torch.stack([sample[name] for sample in samples]) for name in terms}
+    return Step(prediction, terms, losses, gradients, dict(animator.named_buffers()))
 
 
-def published_weights() -> MonkeyNetLossWeights:
-    """The loss weights of the YAML."""
+def weighted(weights: LossWeights, pixel: Tensor, matching: Tensor, adversarial: Tensor, judged: Tensor) -> dict:
+    """The losses under the reference's names: its layer 0 is the frame itself."""
+    assert isinstance(weights.feature_matching, tuple)
+    blocks = enumerate(zip(weights.feature_matching, matching, strict=True), start=1)
+    return {
+        "layer-0_rec": weights.pixel * pixel,
+        **{f"layer-{i}_rec": weight * value for i, (weight, value) in blocks},
+        "gen_gan": weights.adversarial * adversarial,
+        "disc_gan": weights.discriminator_encoder * judged,
+    }
+
+
+def published_weights() -> LossWeights:
+    """The loss weights of the YAML; Monkey-Net has no other losses."""
     settings = yaml.safe_load(YAML.read_text())["train_params"]["loss_weights"]
-    return MonkeyNetLossWeights(
-        reconstruction=tuple(map(float, settings["reconstruction"])),
+    frame, *blocks = map(float, settings["reconstruction"])
+    return LossWeights(
+        perceptual=(0.0,) * 5,
+        equivariance_value=0.0,
+        equivariance_jacobian=0.0,
+        pixel=frame,
+        feature_matching=tuple(blocks),
         deformed=float(settings["reconstruction_deformed"]),
         adversarial=float(settings["generator_gan"]),
-        discriminator=float(settings["discriminator_gan"]),
+        discriminator_encoder=float(settings["discriminator_gan"]),
     )
 
 
@@ -290,15 +333,17 @@ OURS = {
 }
 
 
-def test_our_default_loss_weights_are_the_published_ones():
-    assert published_weights() == MonkeyNetLossWeights()
+def test_the_presets_loss_weights_are_the_published_ones():
+    assert published_weights() == MONKEY_NET
 
 
 @pytest.mark.parametrize("name", [*GOLDEN.names("loss_eval/"), *GOLDEN.names("loss_train/")])
 def test_each_weighted_loss_of_a_step_is_the_references(name, matches):
     family, loss = name.split("/")
     mode = family.removeprefix("loss_")
-    matches(name, step(mode).losses[loss], LOSS_EVAL if mode == "eval" else LOSS_TRAIN, relative=True)
+    tolerance = LOSS_EVAL if mode == "eval" else LOSS_TRAIN
+    matches(name, step(mode).losses[loss], tolerance, relative=True)
+    assert step(mode).terms[loss].item() == pytest.approx(GOLDEN[name].mean().item(), rel=tolerance)
 
 
 @pytest.mark.parametrize("name", [*GOLDEN.names("grad_eval/"), *GOLDEN.names("grad_train/")])

@@ -18,9 +18,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from parity_arrays import Golden
+from parity_arrays import Golden, imported
 from prioritycut.models.x2face import EmbeddedFace, X2Face
-from prioritycut.published import import_x2face
 
 COMMITTED = Path(__file__).parent / "data" / "parity" / "x2face"
 COMPLETE = Path(__file__).parents[2] / "shared" / "parity" / "x2face"
@@ -55,11 +54,12 @@ def published_tensors() -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory) -> X2Face:
-    """The reference's weights through our importer."""
+    """The reference's weights through our command."""
     path = tmp_path_factory.mktemp("x2face") / "x2face.pth"
     torch.save({"state_dict": published_tensors()}, path)
-    animator = import_x2face(path)
+    animator = imported(path, "x2face")
     path.unlink()  # a quarter of a gigabyte
+    assert isinstance(animator, X2Face)
     return animator
 
 

@@ -12,10 +12,16 @@ import yaml
 
 from prioritycut.errors import UserError
 from prioritycut.models.x2face import X2Face, X2FaceConfig
-from prioritycut.published import import_monkeynet, import_monkeynet_discriminator, import_x2face
+from prioritycut.published import (
+    import_monkeynet,
+    import_monkeynet_discriminator,
+    import_published,
+    import_x2face,
+)
 from prioritycut.published.x2face import published_name
 
-MONKEYNET = Path(__file__).parent / "data" / "parity" / "monkeynet"
+PARITY = Path(__file__).parent / "data" / "parity"
+FOMM, MONKEYNET = PARITY / "fomm" / "vox-small-checkpoint.pth.tar", PARITY / "monkeynet"
 CHECKPOINT, YAML = MONKEYNET / "vox-small-checkpoint.pth.tar", MONKEYNET / "vox-small-config.yaml"
 
 
@@ -190,10 +196,40 @@ def test_a_file_that_is_not_quite_an_x2face_is_refused_by_what_is_wrong(tmp_path
         assert part in message
 
 
-def test_a_file_of_another_model_is_no_x2face():
-    assert "is it a file of this model?" in refusal(lambda: import_x2face(CHECKPOINT))
-
-
-def test_weights_of_another_model_are_no_x2face(tmp_path):
-    torch.save(torch.load(CHECKPOINT, weights_only=True)["generator"], tmp_path / "other.pth")
+def test_weights_that_no_model_is_known_of_are_no_x2face(tmp_path):
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     assert "has no tensors under 'pix2pixUnwrapped" in refusal(lambda: import_x2face(tmp_path / "other.pth"))
+
+
+# Files of other models
+
+
+@pytest.mark.parametrize("part", [None, "generator"], ids=["the whole file", "its bare generator"])
+def test_a_file_of_monkeynet_is_no_x2face_and_no_fomm(tmp_path, part):
+    path = CHECKPOINT
+    if part is not None:
+        path = tmp_path / "bare.pth"
+        torch.save(torch.load(CHECKPOINT, weights_only=True)[part], path)
+    for wanted, named in (("x2face", "X2Face"), ("fomm", "FOMM")):
+        config = YAML if wanted == "fomm" else None
+        message = refusal(lambda wanted=wanted, config=config: import_published(wanted, path, config))
+        assert message == f"{path}: weights of Monkey-Net, not of {named}; import them by --model monkeynet"
+
+
+def test_a_file_of_fomm_is_no_monkeynet_and_one_of_x2face_no_fomm(tmp_path):
+    message = refusal(lambda: import_published("monkeynet", FOMM, YAML))
+    assert message.endswith("weights of FOMM, not of Monkey-Net; import them by --model fomm")
+    torch.save({"state_dict": published_x2face()[1]}, tmp_path / "x2face.pth")
+    message = refusal(lambda: import_published("fomm", tmp_path / "x2face.pth", YAML))
+    assert message.endswith("weights of X2Face, not of FOMM; import them by --model x2face")
+
+
+def test_a_model_is_asked_for_the_settings_that_it_has(tmp_path):
+    for model in ("fomm", "monkeynet"):
+        assert "give the YAML published beside them by --config" in refusal(
+            lambda model=model: import_published(model, CHECKPOINT, None)
+        )
+        assert "only X2Face upsamples" in refusal(
+            lambda model=model: import_published(model, CHECKPOINT, YAML, upsampling_align_corners=False)
+        )
+    assert "leave --config out" in refusal(lambda: import_published("x2face", CHECKPOINT, YAML))

@@ -12,10 +12,11 @@ from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
 from prioritycut.geometry import inverse_2x2, multiply_2x2
-from prioritycut.models.base import EncodingAnimator, KeypointAnimator
+from prioritycut.models.base import Animator, EncodingAnimator, KeypointAnimator
 from prioritycut.outputs import AnimationOutput, Clip, Frames, Keypoints
 
 Frame = Float[Tensor, "3 height width"]
+Matrices = Float[Tensor, "_batch points 2 2"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class MotionTransfer:
     """Move the source by how the driving object moved since its first frame; False takes its place as it is."""
     relative_jacobian: bool = True
     """With relative motion: whether local deformations are relative too."""
+    relative_covariance: bool = False
+    """With relative motion: whether the keypoints' spreads are relative too; published Monkey-Net leaves them."""
     adapt_scale: bool = False
     """With relative motion: scale it by how large the source object is next to the driving one."""
 
@@ -37,23 +40,29 @@ def transfer_motion(
     *,
     relative: bool = True,
     relative_jacobian: bool = True,
+    relative_covariance: bool = False,
     adapt_scale: bool = False,
 ) -> Keypoints:
     """The keypoints that the source shall be moved to.
 
     Absolute motion takes the driving keypoints as they are: the source is deformed to the driving object's shape
     and place. Relative motion adds to the source's keypoints what the driving ones did since their initial frame,
-    and so keeps the source's shape: p = p_s + s (p_d - p_d0), J = J_d J_d0^-1 J_s.
+    and so keeps the source's shape: p = p_s + s (p_d - p_d0), J = J_d J_d0^-1 J_s, and where asked for C = the
+    symmetric part of C_d C_d0^-1 C_s.
 
     Args:
         source: Of the picture, batch 1 (or that of `driving`).
         driving: Of the driving frames.
         driving_initial: Of the driving frame that looks most like the source, batch 1.
-        relative: False for absolute motion; the two switches below then have no effect.
+        relative: False for absolute motion; the switches below then have no effect.
         relative_jacobian: False leaves the driving jacobians as they are.
+        relative_covariance: False leaves the driving covariances as they are.
         adapt_scale: s = sqrt of the area of the source's keypoints over that of the initial driving ones; else s = 1.
 
-    Source: FOMM, section 3.3; SPEC 7.1.
+    Raises:
+        ValueError: The source's keypoints lack what the driving ones carry.
+
+    Source: FOMM, section 3.3; SPEC 7.1. For the covariance Monkey-Net's published code.
     """
     if not relative:
         return driving
@@ -63,13 +72,20 @@ def transfer_motion(
         scale = ratio.view(-1, 1, 1)
     scale = scale.to(driving.position)
     position = source.position + scale * (driving.position - driving_initial.position)
-    jacobian = driving.jacobian
+    jacobian, covariance = driving.jacobian, driving.covariance
     if relative_jacobian and jacobian is not None and driving_initial.jacobian is not None:
-        if source.jacobian is None:
-            raise ValueError("the driving keypoints carry jacobians, the source's do not; take both from one model")
-        since_start = multiply_2x2(jacobian, inverse_2x2(driving_initial.jacobian))
-        jacobian = multiply_2x2(since_start, source.jacobian)
-    return Keypoints(position, jacobian)
+        jacobian = _carried(source.jacobian, jacobian, driving_initial.jacobian, "jacobians")
+    if relative_covariance and covariance is not None and driving_initial.covariance is not None:
+        carried = _carried(source.covariance, covariance, driving_initial.covariance, "covariances")
+        covariance = (carried + carried.mT) / 2
+    return Keypoints(position, jacobian, covariance)
+
+
+def _carried(source: Matrices | None, driving: Matrices, initial: Matrices, what: str) -> Matrices:
+    """The source's matrices, changed as the driving ones were since their initial frame."""
+    if source is None:
+        raise ValueError(f"the driving keypoints carry {what}, the source's do not; take both from one model")
+    return multiply_2x2(multiply_2x2(driving, inverse_2x2(initial)), source)
 
 
 def hull_area(keypoints: Keypoints) -> Float[Tensor, " batch"]:
@@ -122,11 +138,18 @@ def best_start(
 
 @dataclass(frozen=True, slots=True)
 class AnimatedFrames:
-    """One batch of an animation: what drove it, with its keypoints, and what came out."""
+    """One batch of an animation: what drove it and what came out.
+
+    Attributes:
+        driving: The driving frames.
+        driving_keypoints: Their keypoints; `None` of a model without keypoints.
+        end: The keypoints that the source was moved to; `None` likewise.
+        output: What the model made.
+    """
 
     driving: Frames
-    driving_keypoints: Keypoints
-    end: Keypoints
+    driving_keypoints: Keypoints | None
+    end: Keypoints | None
     output: AnimationOutput
 
 
@@ -139,7 +162,7 @@ def batches(frames: Iterable[Frame], size: int) -> Iterator[Frames]:
 
 @torch.inference_mode()
 def animate_stream(
-    animator: KeypointAnimator,
+    animator: Animator,
     source: Frame,
     driving: Iterable[Frame],
     *,
@@ -150,14 +173,26 @@ def animate_stream(
     """Animate batch by batch; the source is encoded once.
 
     Args:
-        animator: Any keypoint model; one that can encode its source apart is spared doing so for every frame.
+        animator: Any model; one that can encode its source apart is spared doing so for every frame.
         source: The picture, at the model's size and on its device.
         driving: Frames in order, at the model's size, on any device.
         transfer: How motion is carried over; relative by default.
         initial: The driving frame that relative motion starts from; the first one by default.
         batch_size: Driving frames a batch. It changes speed and memory, not the pictures.
+
+    Raises:
+        ValueError: Relative motion was asked of a model without keypoints.
     """
     how = transfer or MotionTransfer()
+    if not isinstance(animator, KeypointAnimator):
+        if how.relative:
+            raise ValueError(
+                "relative motion needs keypoints, which this model does not find; take absolute motion (relative=False)"
+            )
+        for batch in batches(driving, batch_size):
+            frames = batch.to(source.device)
+            yield AnimatedFrames(frames, None, None, animator(source.expand(len(frames), -1, -1, -1), frames))
+        return
     start = animator.detect(source[None])
     encoded = animator.encode(source[None], start) if isinstance(animator, EncodingAnimator) else None
     beginning = None if initial is None else animator.detect(initial[None].to(source.device))
@@ -172,6 +207,7 @@ def animate_stream(
             beginning,
             relative=how.relative,
             relative_jacobian=how.relative_jacobian,
+            relative_covariance=how.relative_covariance,
             adapt_scale=how.adapt_scale,
         )
         if encoded is not None and isinstance(animator, EncodingAnimator):
@@ -183,7 +219,7 @@ def animate_stream(
 
 
 def animate_clip(
-    animator: KeypointAnimator,
+    animator: Animator,
     source: Frame,
     driving: Clip,
     *,
@@ -196,7 +232,7 @@ def animate_clip(
     """Animate a picture with the motion of a clip; the whole result in memory (`animate_stream` for long ones).
 
     Args:
-        animator: From `load_animator`, or any `KeypointAnimator`.
+        animator: From `load_animator`, or any `Animator`; one without keypoints takes absolute motion alone.
         source: RGB in [0, 1], `3 height width`, at the model's size.
         driving: RGB in [0, 1], `time 3 height width`, at the model's size.
         relative, relative_jacobian, adapt_scale: See `transfer_motion`.

@@ -21,16 +21,16 @@ EXPLAIN_FRACTION = 0.3
 
 @torch.inference_mode()
 def explain_frames(
-    source: Frame, start: Keypoints, batch: AnimatedFrames, *, align_corners: bool = True, panel: int = 160
+    source: Frame, start: Keypoints | None, batch: AnimatedFrames, *, align_corners: bool = True, panel: int = 160
 ) -> Iterator[Frame]:
     """Show how each frame came about: the panels of `EXPLAIN_PANELS` side by side under their names.
 
     Occlusion map: black is occluded, to be painted. Background: white is background. Cut mask: white is the 30%
-    of the foreground that PriorityCut would cut. A map that the model does not estimate is left grey.
+    of the foreground that PriorityCut would cut. A map that the model does not estimate is left grey under "no ...".
 
     Args:
         source: The picture.
-        start: Its keypoints.
+        start: Its keypoints; `None` of a model without keypoints.
         batch: From `animate_stream`.
         align_corners: The animator's sampling convention.
         panel: Smallest side of a panel, in pixels; small frames are enlarged.
@@ -51,7 +51,7 @@ def explain_frames(
         cut = paint_map(priority_cut_mask(*maps, EXPLAIN_FRACTION).float(), height, width)
     deformation = resize_deformation(motion.deformation, height, width)
     panels = (
-        _drawn(sources, start.expand(count), panel),
+        _drawn(sources, None if start is None else start.expand(count), panel),
         _drawn(batch.driving, batch.driving_keypoints, panel),
         *(
             enlarge(frames, panel)
@@ -65,13 +65,19 @@ def explain_frames(
         ),
     )
     side = panels[0].shape[-1]
-    bar = label_bar(list(EXPLAIN_PANELS), side)
+    absent = {
+        name
+        for name, frames in (("occlusion map", occlusion), ("background", background), ("cut mask", cut))
+        if frames is grey
+    }
+    bar = label_bar([f"no {name}" if name in absent else name for name in EXPLAIN_PANELS], side)
     for row in torch.cat(panels, dim=3).cpu():
         yield torch.cat([bar, row], dim=1)
 
 
-def _drawn(frames: Frames, keypoints: Keypoints, panel: int) -> Float[Tensor, "batch 3 rows cols"]:
-    return draw_keypoints(enlarge(frames, panel), keypoints)
+def _drawn(frames: Frames, keypoints: Keypoints | None, panel: int) -> Float[Tensor, "batch 3 rows cols"]:
+    enlarged = enlarge(frames, panel)
+    return enlarged if keypoints is None else draw_keypoints(enlarged, keypoints)
 
 
 def enlarge(frames: Frames, side: int) -> Float[Tensor, "batch 3 rows cols"]:

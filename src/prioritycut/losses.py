@@ -1,6 +1,7 @@
 """What the networks are asked for. Losses are pure functions of tensors; the weights stand in one place.
 
-Sources: FOMM (perceptual, equivariance, least squares, feature matching); PriorityCut, equations 4 to 7.
+Sources: FOMM (perceptual, equivariance, least squares, feature matching); PriorityCut, equations 4 to 7; for plain L1
+of frames and of the deformed source X2Face and Monkey-Net.
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ class LossWeights:
     perceptual: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
     """One weight a tap of the perceptual network, shallow to deep; the same at every scale."""
     pixel: float = 0.0
-    """Plain L1 between frames; not in the paper, useful where the perceptual network is small or random."""
+    """Plain L1 between frames. X2Face has no other loss, and in Monkey-Net it is the first layer of feature matching.
+    Beside the perceptual loss it is not in the paper, but useful where that network is small or random."""
+    deformed: float = 0.0
+    """Plain L1 between the deformed source and the driving frame (Monkey-Net)."""
     explained: float = 0.0
     """The occlusion map shall be high where the deformed source explains the driving frame and low where it does
     not (`explained_loss`). Not in the paper; it gives the map a meaning early, which short runs need."""
     equivariance_value: float = 10.0
     equivariance_jacobian: float = 10.0
     adversarial: float = 1.0
-    feature_matching: float = 10.0
-    """The same for every encoder block."""
+    feature_matching: float | tuple[float, ...] = 10.0
+    """The same for every encoder block, or one weight a block, shallow to deep."""
     discriminator_encoder: float = 1.0
     """w_enc of equation 4."""
     discriminator_decoder: float = 1.0
@@ -60,22 +64,25 @@ class GeneratorLosses:
 
     perceptual: Scalar
     pixel: Scalar
+    deformed: Scalar
     explained: Scalar
     equivariance_value: Scalar
     equivariance_jacobian: Scalar
     adversarial: Scalar
-    feature_matching: Scalar
+    feature_matching: Float[Tensor, "*blocks"]
+    """One a block."""
 
     def total(self, weights: LossWeights) -> Scalar:
         """L_G of equation 6."""
         return (
             self.perceptual
             + weights.pixel * self.pixel
+            + weights.deformed * self.deformed
             + weights.explained * self.explained
             + weights.equivariance_value * self.equivariance_value
             + weights.equivariance_jacobian * self.equivariance_jacobian
             + weights.adversarial * self.adversarial
-            + weights.feature_matching * self.feature_matching
+            + (self.feature_matching.new_tensor(weights.feature_matching) * self.feature_matching).sum()
         )
 
 
@@ -133,19 +140,29 @@ def pixel_scores_for(output: DiscriminatorOutput, *, mode: GanMode) -> Tensor | 
     return output.pixel_score if mode == "lsgan" else output.pixel_logit
 
 
-def feature_matching_loss(real: tuple[DiscriminatorOutput, ...], fake: tuple[DiscriminatorOutput, ...]) -> Scalar:
-    """Mean absolute difference of every encoder block's output, summed over blocks and scales.
+def feature_matching_loss(
+    real: tuple[DiscriminatorOutput, ...], fake: tuple[DiscriminatorOutput, ...], *, through_real: bool = False
+) -> Float[Tensor, " blocks"]:
+    """Mean absolute difference of each encoder block's output, summed over scales. The decoder takes no part.
 
-    The real features are a target: no gradient flows into them. The decoder takes no part.
+    Args:
+        real: The discriminator on driving frames.
+        fake: The discriminator on generated ones.
+        through_real: Whether gradients flow into the real features too, as they do in Monkey-Net, where these depend on
+            the keypoints. Otherwise they are a target.
 
-    Source: pix2pixHD (Wang et al., CVPR 2018) as FOMM uses it.
+    Source: pix2pixHD (Wang et al., CVPR 2018) as FOMM uses it; Monkey-Net, section 3.4.
     """
-    terms = [
-        F.l1_loss(fake_map, real_map.detach())
+    scales = [
+        torch.stack(
+            [
+                F.l1_loss(fake_map, real_map if through_real else real_map.detach())
+                for real_map, fake_map in zip(real_scale.features, fake_scale.features, strict=True)
+            ]
+        )
         for real_scale, fake_scale in zip(real, fake, strict=True)
-        for real_map, fake_map in zip(real_scale.features, fake_scale.features, strict=True)
     ]
-    return torch.stack(terms).sum()
+    return torch.stack(scales).sum(0)
 
 
 # Equivariance (equation 7)

@@ -48,6 +48,12 @@ class Keypoints:
         covariance = None if self.covariance is None else self.covariance.expand(batch, -1, -1, -1)
         return Keypoints(self.position.expand(batch, -1, -1), jacobian, covariance)
 
+    def detach(self) -> Keypoints:
+        """The same numbers, through which no gradient flows."""
+        jacobian = None if self.jacobian is None else self.jacobian.detach()
+        covariance = None if self.covariance is None else self.covariance.detach()
+        return Keypoints(self.position.detach(), jacobian, covariance)
+
 
 @dataclass(frozen=True, slots=True)
 class MotionOutput:

@@ -16,6 +16,8 @@ from prioritycut.checkpoint import load_animator, read_info
 from prioritycut.data.clips import ClipReader, ClipWriter, Fit, fit_square, open_clip, read_image, square_fit
 from prioritycut.errors import UserError
 from prioritycut.explanation import explain_frames
+from prioritycut.models.base import KeypointAnimator
+from prioritycut.models.building import MODEL_NAMES, ModelConfig
 
 Say = Callable[[str], None]
 """Takes one line for the user."""
@@ -87,12 +89,13 @@ def render_files(
         advance: Told the frames done so far.
 
     Raises:
-        UserError: Any file is at fault, or the picture is smaller than the model's frames. Nothing half-written
-            is left.
+        UserError: Any file is at fault, the picture is smaller than the model's frames, or the model knows no such
+            motion. Nothing half-written is left.
     """
     made = [output, explanation_path(output)] if options.explain else [output]
     _keep_inputs(made, source, driving)
     info = read_info(options.checkpoint)
+    _check_motion(options, info.model)
     size = info.model.frame_size
     say(
         f"weights: {options.checkpoint}, trained on {info.trained_on} at {size}x{size}"
@@ -109,18 +112,19 @@ def render_files(
         say(f"driving: {square_fit(reader.width, reader.height, size, options.fit).describe()}")
         animator = load_animator(options.checkpoint, options.device)
         frame = fit_square(picture, size, options.fit).to(options.device)
-        initial = None
-        if options.best_frame:
-            fitted = _fitted(reader, size, options.fit)
-            number, initial = best_start(animator, frame, fitted, batch_size=options.batch_size)
-            say(f"best start: driving frame {number}")
+        start = initial = None
+        if isinstance(animator, KeypointAnimator):
+            start = animator.detect(frame[None])
+            if options.best_frame:
+                fitted = _fitted(reader, size, options.fit)
+                number, initial = best_start(animator, frame, fitted, batch_size=options.batch_size)
+                say(f"best start: driving frame {number}")
         sound = driving if options.audio and reader.has_audio else None
         explaining = None
         if options.explain:
             explaining = stack.enter_context(ClipWriter(explanation_path(output), rate=reader.rate, audio_from=sound))
         # Entered last, so finished first: no explanation is left without its result.
         writer = stack.enter_context(ClipWriter(output, rate=reader.rate, audio_from=sound))
-        start = animator.detect(frame[None])
         stream = animate_stream(
             animator,
             frame,
@@ -139,6 +143,18 @@ def render_files(
         audio_kept = writer.audio_kept
         count = writer.frame_count
     return Rendered(output, explanation_path(output) if options.explain else None, count, reader.rate, audio_kept)
+
+
+def _check_motion(options: RenderOptions, model: ModelConfig) -> None:
+    """Refuse motion that is told by keypoints where the model finds none."""
+    if model.num_keypoints:
+        return
+    for asked, option in ((options.transfer.relative, "--motion relative"), (options.best_frame, "--best-frame")):
+        if asked:
+            raise UserError(
+                f"{options.checkpoint}: {option} needs keypoints, which {MODEL_NAMES[model.kind]} does not find; use "
+                f"--motion absolute{', without --best-frame' if options.best_frame else ''}"
+            )
 
 
 def _keep_inputs(outputs: list[Path], *inputs: Path) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
 
 from prioritycut.data.datasets import DataConfig, PuppetData
 from prioritycut.losses import GanMode, LossWeights, PerceptualConfig
-from prioritycut.models.discriminators import DiscriminatorConfig, UNetDiscriminatorConfig
-from prioritycut.models.fomm import FommConfig
+from prioritycut.models.building import MODEL_NAMES, DiscriminatorConfig, ModelConfig, missing_maps
+from prioritycut.models.discriminators import UNetDiscriminatorConfig
+from prioritycut.models.monkeynet import MonkeyNetDiscriminatorConfig
 from prioritycut.regularizers import PriorityCut, RandomCut, Regularizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
+class AdamConfig:
     """Adam, as the paper has it."""
 
+    kind: Literal["adam"] = "adam"
     learning_rate: float = 2e-4
     keypoint_learning_rate: float | None = None
     """Of the keypoint detector; `None` is the same rate, 0 leaves it as it is."""
@@ -27,10 +31,35 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if not all(0.0 <= beta < 1.0 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
-        if any(milestone < 0 for milestone in self.milestones):
-            raise ValueError(f"milestones must not be negative, got {self.milestones}")
-        if not self.learning_rate > 0 or (self.keypoint_learning_rate or 0) < 0:
-            raise ValueError("learning_rate must be positive and keypoint_learning_rate not negative")
+        _check_rates(self.learning_rate, self.keypoint_learning_rate, self.milestones)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SgdConfig:
+    """Stochastic gradient descent, as X2Face has it."""
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: float = 1e-3
+    keypoint_learning_rate: float | None = None
+    """Of the keypoint detector; `None` is the same rate, 0 leaves it as it is."""
+    momentum: float = 0.9
+    milestones: tuple[int, ...] = ()
+    """Epochs from which on the rates are a tenth."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.momentum < 1.0:
+            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+        _check_rates(self.learning_rate, self.keypoint_learning_rate, self.milestones)
+
+
+OptimizerConfig: TypeAlias = AdamConfig | SgdConfig
+
+
+def _check_rates(learning_rate: float, keypoint_learning_rate: float | None, milestones: tuple[int, ...]) -> None:
+    if any(milestone < 0 for milestone in milestones):
+        raise ValueError(f"milestones must not be negative, got {milestones}")
+    if not learning_rate > 0 or (keypoint_learning_rate or 0) < 0:
+        raise ValueError("learning_rate must be positive and keypoint_learning_rate not negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +97,10 @@ class TrainConfig:
 
     name: str
     """The preset that it began from."""
-    model: FommConfig
-    discriminator: DiscriminatorConfig | None = None
-    """`None` trains FOMM, a patch discriminator FOMM+, a U-Net the paper's ablation and PriorityCut."""
+    model: ModelConfig
+    discriminator: Annotated[DiscriminatorConfig | None, Field(discriminator="kind")] = None
+    """`None` trains X2Face or FOMM, Monkey-Net's own that, a patch discriminator FOMM+, a U-Net the rest of the paper's
+    ablation and PriorityCut."""
     regularizer: Regularizer | None = None
     """Which pixels are mixed; needs a U-Net discriminator."""
     mixing: MixSchedule = field(default_factory=MixSchedule)
@@ -79,7 +109,7 @@ class TrainConfig:
     losses: LossWeights = field(default_factory=LossWeights)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     equivariance: EquivarianceConfig = field(default_factory=EquivarianceConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    optimizer: OptimizerConfig = field(default_factory=AdamConfig)
     data: DataConfig = field(default_factory=PuppetData)
     batch_size: int = 20
     """Pairs a step."""
@@ -107,28 +137,45 @@ class TrainConfig:
         for name in ("workers", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if isinstance(self.regularizer, PriorityCut | RandomCut) and not self.model.estimate_occlusion_map:
+        model = MODEL_NAMES[self.model.kind]
+        missing = missing_maps(self.model)
+        if isinstance(self.regularizer, PriorityCut | RandomCut) and missing:
             raise ValueError(
-                f"{self.regularizer.kind} needs an occlusion map, which this model does not estimate; CutMix, Cutout "
-                "and Mixup work with any model"
+                f"{type(self.regularizer).__name__} needs an {' and a '.join(missing)}, which this {model} does not "
+                "estimate; CutMix, Cutout and Mixup work with any model"
             )
-        if self.discriminator is not None:
-            self.discriminator.check_frame_size(self.model.frame_size)
+        if self.optimizer.keypoint_learning_rate is not None and self.model.num_keypoints == 0:
+            raise ValueError(f"keypoint_learning_rate is of a keypoint detector, which {model} does not have; leave it")
+        self._check_discriminator()
         smallest = self.model.frame_size * min(self.perceptual.scales)
-        if smallest < 16:
+        if any(self.losses.perceptual) and smallest < 16:
             raise ValueError(
                 f"the perceptual network halves frames four times, so its smallest scale must leave 16 pixels, got "
                 f"{self.model.frame_size} * {min(self.perceptual.scales):g}; take fewer perceptual scales"
             )
         if self.regularizer is not None and not isinstance(self.discriminator, UNetDiscriminatorConfig):
             raise ValueError("a regularizer works on pixel scores, which only the U-Net discriminator gives")
-        if self.discriminator is not None and self.discriminator.num_keypoints not in (
-            0,
-            self.model.num_keypoints,
-        ):
+
+    def _check_discriminator(self) -> None:
+        judge, model = self.discriminator, self.model
+        if judge is None:
+            return
+        judge.check_frame_size(model.frame_size)
+        if isinstance(judge, MonkeyNetDiscriminatorConfig) and not model.estimate_covariance:
             raise ValueError(
-                f"the discriminator is conditioned on {self.discriminator.num_keypoints} keypoints, but the model has "
-                f"{self.model.num_keypoints}; take that number or 0"
+                f"Monkey-Net's discriminator judges frames beside keypoints with a covariance, which "
+                f"{MODEL_NAMES[model.kind]} does not give; take a patch or a U-Net discriminator"
+            )
+        if judge.num_keypoints not in (0, model.num_keypoints):
+            raise ValueError(
+                f"the discriminator is conditioned on {judge.num_keypoints} keypoints, but the model has "
+                f"{model.num_keypoints}; take that number or 0"
+            )
+        matching = self.losses.feature_matching
+        if isinstance(matching, tuple) and len(matching) != judge.num_blocks:
+            raise ValueError(
+                f"feature_matching has {len(matching)} weights, but the discriminator has {judge.num_blocks} blocks; "
+                "give one weight a block, or one for all"
             )
 
     @property

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from prioritycut.models.building import build_discriminator
 from prioritycut.models.discriminators import (
     PatchDiscriminator,
     PatchDiscriminatorConfig,
     UNetDiscriminator,
     UNetDiscriminatorConfig,
-    build_discriminator,
 )
 from prioritycut.outputs import Keypoints
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prioritycut.configuration import config_from_json, config_to_json
 from prioritycut.geometry import coordinate_grid, warp
-from prioritycut.models.base import EncodingAnimator
+from prioritycut.models.base import Discriminator, EncodingAnimator, PairDetector
 from prioritycut.models.fomm import HourglassConfig
 from prioritycut.models.monkeynet import (
     MonkeyNet,
@@ -19,9 +19,8 @@ from prioritycut.models.monkeynet import (
     MonkeyNetDiscriminator,
     MonkeyNetDiscriminatorConfig,
 )
-from prioritycut.models.monkeynet.keypoints import keypoint_heatmaps, keypoints_of, relative_covariance, widened
-from prioritycut.monkeynet_losses import MonkeyNetLossWeights, monkeynet_losses
-from prioritycut.outputs import DiscriminatorOutput, Keypoints
+from prioritycut.models.monkeynet.keypoints import keypoint_heatmaps, keypoints_of, widened
+from prioritycut.outputs import Keypoints
 
 TINY_HOURGLASS = HourglassConfig(block_expansion=4, num_blocks=2, max_features=16, scale_factor=0.5)
 TINY = MonkeyNetConfig(
@@ -189,17 +188,6 @@ def test_keypoints_without_a_covariance_are_refused_with_a_way_out():
         tiny_monkeynet().render(torch.rand(1, 3, 32, 32), bare, bare)
 
 
-def test_a_spread_that_did_not_change_leaves_the_sources():
-    source, driving = random_keypoints(0), random_keypoints(1)
-    torch.testing.assert_close(relative_covariance(source, driving, driving), source.covariance)
-
-
-def test_a_part_that_spreads_twice_as_wide_does_so_in_the_source():
-    source, driving = random_keypoints(0), random_keypoints(1)
-    wider = Keypoints(driving.position, covariance=2 * driving.covariance)
-    torch.testing.assert_close(relative_covariance(source, wider, driving), 2 * source.covariance)
-
-
 # Motion
 
 
@@ -258,6 +246,18 @@ def test_the_correction_is_added_to_the_blend_of_shifts():
 # Batches and gradients
 
 
+def test_both_frames_of_a_pair_share_the_detectors_batch_statistics():
+    source, driving = torch.rand(2, 3, 32, 32), 0.2 * torch.rand(2, 3, 32, 32)
+    one_call = tiny_monkeynet().train().detect(torch.cat([source, driving]))
+    animator = tiny_monkeynet().train()
+    assert isinstance(animator, PairDetector)
+    start, end = animator.detect_pair(source, driving)
+    torch.testing.assert_close(torch.cat([start.position, end.position]), one_call.position)
+    torch.testing.assert_close(torch.cat([start.covariance, end.covariance]), one_call.covariance)
+    apart = tiny_monkeynet().train().detect(source)
+    assert (apart.position - start.position).abs().max() > 1e-3
+
+
 @torch.no_grad()
 def test_a_source_encoded_once_is_rendered_as_if_encoded_for_each_frame():
     animator, source, driving = tiny_monkeynet(), torch.rand(1, 3, 32, 32), torch.rand(4, 3, 32, 32)
@@ -292,7 +292,7 @@ def test_keypoints_keep_their_covariance_when_cut_and_repeated():
     assert torch.equal(keypoints[1:].expand(3).covariance, keypoints.covariance[1:].expand(3, -1, -1, -1))
 
 
-# Discriminator and losses
+# The discriminator
 
 
 def tiny_judge() -> MonkeyNetDiscriminator:
@@ -307,6 +307,22 @@ def test_the_discriminator_gives_one_map_a_block_and_a_score():
     assert [tuple(maps.shape) for maps in judged.features] == [(2, 8, 14, 14), (2, 16, 5, 5), (2, 16, 1, 1)]
     assert judged.score.shape == (2, 1, 1, 1)
     assert judged.pixel_score is None
+
+
+def test_the_discriminator_teaches_keypoints_from_real_frames_too():
+    judge, keypoints = tiny_judge(), random_keypoints(0)
+    assert isinstance(judge, Discriminator)
+    keypoints.position.requires_grad_()
+    keypoints.covariance.requires_grad_()
+    (judged,) = judge(torch.rand(2, 3, 32, 32), keypoints)
+    judged.score.sum().backward()
+    assert keypoints.position.grad.abs().sum() > 0
+    assert keypoints.covariance.grad.abs().sum() > 0
+
+
+def test_a_discriminator_without_keypoints_says_what_it_misses():
+    with pytest.raises(ValueError, match="beside their keypoints; give the driving ones"):
+        tiny_judge()(torch.rand(1, 3, 32, 32))
 
 
 def test_frames_that_the_discriminator_would_shrink_to_nothing_are_refused():
@@ -329,27 +345,3 @@ def test_frames_are_judged_alone_unless_they_are_said_to_be_a_clip():
     (first,) = judge(frames[:2], keypoints[:2], clip_length=2)
     torch.testing.assert_close(clips.features[1][:2], first.features[1], atol=1e-5, rtol=1e-4)
     assert (clips.features[1] - together.features[1])[:2].abs().max() > 1e-2
-
-
-def judged(*values: float) -> DiscriminatorOutput:
-    score, *features = (torch.full((1, 1, 2, 2), value) for value in values)
-    return DiscriminatorOutput(score, tuple(features))
-
-
-def test_the_generators_losses_by_hand():
-    prediction, deformed, driving = (torch.full((1, 3, 4, 4), value) for value in (0.5, 0.9, 0.25))
-    losses = monkeynet_losses(prediction, deformed, driving, judged(0.75, 1.0, 2.0), judged(0.0, 1.5, 4.0))
-    torch.testing.assert_close(losses.reconstruction, torch.tensor([0.25, 0.5, 2.0]))
-    assert losses.deformed.item() == pytest.approx(0.65)
-    assert losses.adversarial.item() == pytest.approx(0.0625)
-    weights = MonkeyNetLossWeights(reconstruction=(10.0, 4.0, 1.0), deformed=2.0, adversarial=8.0)
-    assert losses.total(weights).item() == pytest.approx(2.5 + 2 + 2 + 1.3 + 0.5)
-
-
-def test_weights_that_do_not_fit_the_discriminator_are_refused():
-    frames = torch.zeros(1, 3, 4, 4)
-    losses = monkeynet_losses(frames, frames, frames, judged(0.0, 1.0), judged(0.0, 1.0))
-    with pytest.raises(ValueError, match=r"reconstruction must have 2 weights.*got 5"):
-        losses.total(MonkeyNetLossWeights())
-    with pytest.raises(ValueError, match="deformed must not be negative"):
-        MonkeyNetLossWeights(deformed=-1.0)

@@ -12,6 +12,8 @@ from prioritycut.cli.console import Device, find_device, out, progress
 from prioritycut.data.clips import open_clip
 from prioritycut.data.synthesis import write_puppets
 from prioritycut.errors import UserError
+from prioritycut.models.building import MODEL_NAMES
+from prioritycut.published import PublishedModel
 from prioritycut.rendering import RenderOptions, render_files
 
 
@@ -39,7 +41,8 @@ def animate_command(
         driving: The clip that tells the motion: mp4, webm, gif, ..., or a folder of pictures.
         output: .mp4, .webm, .gif, or a folder of png.
         checkpoint: A .safetensors file, a run folder, or the name of shipped weights.
-        motion: relative adds the driving motion to the picture's own pose; absolute takes the driving pose.
+        motion: relative adds the driving motion to the picture's own pose, which needs a model with keypoints; absolute
+            takes the driving pose.
         adapt_scale: Scale relative motion by the size of the source object next to the driving one.
         best_frame: Start from the driving frame whose pose is nearest to the picture's, not from the first.
         explain: Write a second clip with keypoints, maps and the cut mask.
@@ -71,24 +74,42 @@ def animate_command(
 
 
 def import_checkpoint_command(
-    checkpoint: Path, output: Path, /, *, config: Path, trained_on: str = "unknown data", align_corners: bool = True
+    checkpoint: Path,
+    output: Path,
+    /,
+    *,
+    model: PublishedModel = "fomm",
+    config: Path | None = None,
+    trained_on: str = "unknown data",
+    align_corners: bool = True,
+    upsampling_align_corners: bool = True,
 ) -> None:
-    """Convert published FOMM weights to safetensors. Nothing in the file is run.
+    """Convert published weights to safetensors. Nothing in the file is run.
 
     Args:
         checkpoint: The published .pth.tar.
         output: The .safetensors to write.
-        config: The YAML published beside it.
+        model: Whose file it is.
+        config: The YAML published beside it; X2Face has none.
         trained_on: What to say of its data, such as VoxCeleb.
         align_corners: The sampling convention that the weights were trained with. The authors' files want it on;
             weights that their released code trained on PyTorch 1.3 or newer want it off.
+        upsampling_align_corners: Of X2Face: the same of the upsampling inside its networks, off for weights that its
+            released code trained on PyTorch 0.4 or newer.
     """
     if output.suffix != ".safetensors":
         raise UserError(f"{output}: checkpoints are written as .safetensors; give the output that suffix")
-    animator, info = import_checkpoint(checkpoint, config, align_corners=align_corners)
+    animator, info = import_checkpoint(
+        checkpoint,
+        config,
+        model=model,
+        align_corners=align_corners,
+        upsampling_align_corners=upsampling_align_corners,
+    )
     save_animator(output, animator, replace(info, trained_on=trained_on))
-    size = info.model.frame_size
-    out.print(f"wrote {output}: FOMM, {size}x{size}, {info.model.num_keypoints} keypoints")
+    size, keypoints = info.model.frame_size, info.model.num_keypoints
+    told = f"{keypoints} keypoints" if keypoints else "no keypoints"
+    out.print(f"wrote {output}: {MODEL_NAMES[info.model.kind]}, {size}x{size}, {told}", markup=False)
 
 
 def synthesize_command(output: Path, /, *, clips: int = 16, frames: int = 32, size: int = 64, seed: int = 0) -> None:

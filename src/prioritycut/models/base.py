@@ -1,10 +1,10 @@
-"""What an animator is. A model of someone else joins by having these methods; it inherits nothing."""
+"""What an animator and a discriminator are. Someone else's joins by having these methods; it inherits nothing."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-from prioritycut.outputs import AnimationOutput, Frames, Keypoints
+from prioritycut.outputs import AnimationOutput, DiscriminatorOutput, Frames, Keypoints
 
 
 @runtime_checkable
@@ -30,6 +30,15 @@ class KeypointAnimator(Animator, Protocol):
 
 
 @runtime_checkable
+class PairDetector(KeypointAnimator, Protocol):
+    """A keypoint animator that was trained with both frames of a pair in one call: they share batch statistics."""
+
+    def detect_pair(self, source: Frames, driving: Frames) -> tuple[Keypoints, Keypoints]:
+        """Find the keypoints of source and driving frames."""
+        ...
+
+
+@runtime_checkable
 class EncodingAnimator(KeypointAnimator, Protocol):
     """A keypoint animator that can do the source's share of the work once for many driving frames."""
 
@@ -39,4 +48,13 @@ class EncodingAnimator(KeypointAnimator, Protocol):
 
     def render_encoded(self, encoded: Any, end: Keypoints) -> AnimationOutput:
         """Render as `render` would. One encoded source serves any number of driving keypoints."""
+        ...
+
+
+@runtime_checkable
+class Discriminator(Protocol):
+    """Judges frames."""
+
+    def __call__(self, frames: Frames, keypoints: Keypoints | None = None) -> tuple[DiscriminatorOutput, ...]:
+        """One output a scale. `keypoints` are the driving ones, for those that are conditioned on them."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,7 @@ class PatchDiscriminatorConfig:
     """Keypoint heatmaps appended to the frame; 0 judges the frame alone, else the model's number of keypoints."""
     heatmap_variance: float = 0.01
     spectral_norm: bool = False
+    teaches_keypoints: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_sizes(self.block_expansion, self.max_features, self.num_blocks, self.num_keypoints)
@@ -67,6 +68,7 @@ class UNetDiscriminatorConfig:
     """`valid` convolutions as FOMM+'s, from 61 pixels up; `same` from 32; `auto` takes valid where it fits."""
     append_frame: bool = False
     """Whether the frame itself joins the last features before the pixel scores."""
+    teaches_keypoints: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_sizes(self.block_expansion, self.max_features, self.num_blocks, self.num_keypoints)
@@ -83,9 +85,6 @@ class UNetDiscriminatorConfig:
     def check_frame_size(self, frame_size: int) -> None:
         """Refuse frames that the blocks would shrink to nothing."""
         self.pads(frame_size)
-
-
-DiscriminatorConfig = PatchDiscriminatorConfig | UNetDiscriminatorConfig
 
 
 def _check_sizes(block_expansion: int, max_features: int, num_blocks: int, num_keypoints: int) -> None:
@@ -287,13 +286,3 @@ class UNetDiscriminator(nn.Module):
             hidden = torch.cat([hidden, frames], dim=1)
         logit = self.pixel_head(hidden).float()
         return (DiscriminatorOutput(score.float(), features, logit.sigmoid(), logit),)
-
-
-Discriminator = PatchDiscriminator | UNetDiscriminator
-
-
-def build_discriminator(config: DiscriminatorConfig) -> Discriminator:
-    """The network that a config describes."""
-    if isinstance(config, UNetDiscriminatorConfig):
-        return UNetDiscriminator(config)
-    return PatchDiscriminator(config)

@@ -10,7 +10,7 @@ published ones, so that published weights load as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -99,6 +99,8 @@ class FommConfig:
     num_bottleneck_blocks: int = 6
     align_corners: bool = True
     """Sampling convention of every warp: True is what FOMM was trained with and what its grids imply."""
+    estimate_background_mask: ClassVar[bool] = True
+    estimate_covariance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("num_keypoints", "block_expansion", "max_features", "num_bottleneck_blocks"):

@@ -10,7 +10,7 @@ codes", ECCV 2018; SPEC 6.4.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,10 @@ class X2FaceConfig:
     """Sampling convention of both warps: True is what X2Face was trained with and what its grids imply."""
     upsampling_align_corners: bool = True
     """Convention of the bilinear upsampling inside both networks; True likewise."""
+    num_keypoints: ClassVar[int] = 0
+    estimate_occlusion_map: ClassVar[bool] = False
+    estimate_background_mask: ClassVar[bool] = False
+    estimate_covariance: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("block_expansion", "max_features", "bottleneck"):

@@ -9,15 +9,14 @@ from pathlib import Path
 from torch import Tensor
 
 from prioritycut.files import read_pickle
-from prioritycut.models.fomm import HourglassConfig
 from prioritycut.models.monkeynet import (
     MonkeyNet,
     MonkeyNetConfig,
     MonkeyNetDiscriminator,
     MonkeyNetDiscriminatorConfig,
 )
-from prioritycut.published.settings import Settings, read_config
-from prioritycut.published.tensors import load_published, tensors_of
+from prioritycut.published.settings import Settings, frame_size, hourglass, read_config
+from prioritycut.published.tensors import check_layout, load_published, tensors_of
 
 
 def import_monkeynet(checkpoint: Path, config: Path, *, align_corners: bool = True) -> MonkeyNet:
@@ -32,9 +31,10 @@ def import_monkeynet(checkpoint: Path, config: Path, *, align_corners: bool = Tr
     Raises:
         UserError: Either file is unreadable, or names are missing or unexpected; the message lists them.
     """
-    described = replace(read_config(config, monkeynet_config), align_corners=align_corners)
-    animator = MonkeyNet(described)
-    tensors = tensors_of(read_pickle(checkpoint), "kp_detector", "generator", where=checkpoint)
+    content = read_pickle(checkpoint)
+    check_layout(content, "monkeynet", where=checkpoint)
+    animator = MonkeyNet(replace(read_config(config, monkeynet_config), align_corners=align_corners))
+    tensors = tensors_of(content, "kp_detector", "generator", where=checkpoint)
     load_published(animator, without_time(tensors), published_name, where=checkpoint)
     return animator.eval().requires_grad_(False)
 
@@ -81,13 +81,13 @@ def monkeynet_config(document: Settings) -> MonkeyNetConfig:
         embedding.require("use_heatmap", True)
         embedding.require("heatmap_type", "difference")
     config = MonkeyNetConfig(
-        frame_size=_frame_size(document),
+        frame_size=frame_size(document),
         num_keypoints=common.integer("num_kp"),
         temperature=detector.number("temperature"),
         smallest_variance=detector.number("clip_variance"),
         heatmap_norm=norm,
-        detector=_hourglass(detector),
-        dense_motion=_hourglass(dense_motion),
+        detector=hourglass(detector),
+        dense_motion=hourglass(dense_motion),
         num_group_blocks=dense_motion.integer("num_group_blocks"),
         block_expansion=generator.integer("block_expansion"),
         max_features=generator.integer("max_features"),
@@ -119,25 +119,6 @@ def monkeynet_discriminator_config(document: Settings) -> MonkeyNetDiscriminator
     for section in (embedding, discriminator):
         section.finish()
     return config
-
-
-def _frame_size(document: Settings) -> int:
-    """Smaller side of `frame_shape`: height, width, channels."""
-    holder = document if "frame_shape" in document.values else document.section("dataset_params")
-    match holder.take("frame_shape"):
-        case [int(height), int(width), 3]:
-            return min(height, width)
-        case other:
-            raise ValueError(f"{holder.name('frame_shape')} must be height, width, 3, got {other!r}")
-
-
-def _hourglass(settings: Settings) -> HourglassConfig:
-    return HourglassConfig(
-        block_expansion=settings.integer("block_expansion"),
-        num_blocks=settings.integer("num_blocks"),
-        max_features=settings.integer("max_features"),
-        scale_factor=settings.number("scale_factor", 1.0),
-    )
 
 
 _RENAMED = {

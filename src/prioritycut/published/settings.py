@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import yaml
 
 from prioritycut.errors import UserError
+from prioritycut.models.fomm import HourglassConfig
 
 Config = TypeVar("Config")
 _REQUIRED = object()
@@ -38,13 +39,13 @@ class Settings:
             raise ValueError(f"lacks the setting {self.name(name)}")
         return value
 
-    def integer(self, name: str) -> int:
+    def integer(self, name: str, default: Any = _REQUIRED) -> int:
         """A whole number.
 
         Raises:
-            ValueError: It is absent, or something else.
+            ValueError: It is absent and has no default, or is something else.
         """
-        value = self.take(name)
+        value = self.take(name, default)
         if type(value) is not int:
             raise ValueError(f"{self.name(name)} must be a whole number, got {value!r}")
         return value
@@ -60,13 +61,24 @@ class Settings:
             raise ValueError(f"{self.name(name)} must be a number, got {value!r}")
         return float(value)
 
-    def require(self, name: str, value: Any) -> None:
+    def switch(self, name: str, default: Any = _REQUIRED) -> bool:
+        """Yes or no.
+
+        Raises:
+            ValueError: It is absent and has no default, or is something else.
+        """
+        value = self.take(name, default)
+        if type(value) is not bool:
+            raise ValueError(f"{self.name(name)} must be true or false, got {value!r}")
+        return value
+
+    def require(self, name: str, value: Any, default: Any = _REQUIRED) -> None:
         """A setting of which one value alone is known.
 
         Raises:
-            ValueError: It is absent, or another.
+            ValueError: It is absent and has no default, or another.
         """
-        found = self.take(name)
+        found = self.take(name, default)
         if found != value:
             raise ValueError(f"{self.name(name)} is {found!r}, but only {value!r} is known")
 
@@ -104,3 +116,34 @@ def read_config(path: Path, build: Callable[[Settings], Config]) -> Config:
         return build(Settings(document))
     except ValueError as error:
         raise UserError(f"{path}: {error}; give the YAML of this checkpoint") from error
+
+
+# What FOMM's and Monkey-Net's files have in common
+
+
+def frame_size(document: Settings) -> int:
+    """Smaller side of `frame_shape`: height, width, channels; at the top of the file or among the data's settings.
+
+    Raises:
+        ValueError: It is missing, or something else.
+    """
+    holder = document if "frame_shape" in document.values else document.section("dataset_params")
+    match holder.take("frame_shape"):
+        case [int(height), int(width), 3]:
+            return min(height, width)
+        case other:
+            raise ValueError(f"{holder.name('frame_shape')} must be height, width, 3, got {other!r}")
+
+
+def hourglass(settings: Settings) -> HourglassConfig:
+    """The hourglass that a section describes.
+
+    Raises:
+        ValueError: A setting is missing, of the wrong kind, or out of range.
+    """
+    return HourglassConfig(
+        block_expansion=settings.integer("block_expansion"),
+        num_blocks=settings.integer("num_blocks"),
+        max_features=settings.integer("max_features"),
+        scale_factor=settings.number("scale_factor", 1.0),
+    )

@@ -10,6 +10,26 @@ from torch import Tensor, nn
 
 from prioritycut.errors import UserError
 
+_SIGNS = {
+    "fomm": ("FOMM", "dense_motion_network."),
+    "monkeynet": ("Monkey-Net", "dense_motion_module."),
+    "x2face": ("X2Face", "pix2pixUnwrapped."),
+}
+"""By the name that the command line has for it: a published model, and how some of its parameters' names begin."""
+
+
+def check_layout(content: Mapping[str, Any], wanted: str, *, where: Path) -> None:
+    """Refuse the file of another model than the one that is wanted.
+
+    Raises:
+        UserError: It is; the message names the model.
+    """
+    networks = [content, *(content[part] for part in ("generator", "state_dict") if part in content)]
+    names = [str(name) for network in networks if isinstance(network, Mapping) for name in network]
+    for option, (model, sign) in _SIGNS.items():
+        if option != wanted and any(name.startswith(sign) for name in names):
+            raise UserError(f"{where}: weights of {model}, not of {_SIGNS[wanted][0]}; import them by --model {option}")
+
 
 def tensors_of(content: Mapping[str, Any], *parts: str, where: Path) -> dict[str, Tensor]:
     """The tensors of some networks of a checkpoint, each under the name of its network.

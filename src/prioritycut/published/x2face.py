@@ -11,7 +11,7 @@ from torch import Tensor
 from prioritycut.errors import UserError
 from prioritycut.files import read_pickle
 from prioritycut.models.x2face import X2Face, X2FaceConfig
-from prioritycut.published.tensors import load_published, only_tensors
+from prioritycut.published.tensors import check_layout, load_published, only_tensors
 
 
 def import_x2face(checkpoint: Path, *, align_corners: bool = True, upsampling_align_corners: bool = True) -> X2Face:
@@ -28,6 +28,7 @@ def import_x2face(checkpoint: Path, *, align_corners: bool = True, upsampling_al
         UserError: The file is unreadable, or names are missing or unexpected; the message lists them.
     """
     content = read_pickle(checkpoint)
+    check_layout(content, "x2face", where=checkpoint)
     tensors = only_tensors(content.get("state_dict", content), "the file", where=checkpoint)
     try:
         config = x2face_config(tensors)

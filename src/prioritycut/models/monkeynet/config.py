@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from prioritycut.models.fomm import HourglassConfig
 
@@ -40,6 +40,9 @@ class MonkeyNetConfig:
     """Size of the keypoint heatmaps that the generator sees, over the size of the frame."""
     align_corners: bool = True
     """Sampling convention of every warp: True is what Monkey-Net was trained with and what its grids imply."""
+    estimate_occlusion_map: ClassVar[bool] = False
+    estimate_background_mask: ClassVar[bool] = True
+    estimate_covariance: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("num_keypoints", "block_expansion", "max_features", "num_blocks"):
@@ -81,6 +84,7 @@ class MonkeyNetDiscriminatorConfig:
     num_blocks: int = 4
     heatmap_norm: float = 100.0
     """The heatmaps are divided by this."""
+    teaches_keypoints: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("num_keypoints", "block_expansion", "max_features", "num_blocks"):

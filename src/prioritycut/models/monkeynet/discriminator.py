@@ -54,16 +54,19 @@ class MonkeyNetDiscriminator(nn.Module):
         )
         self.conv = nn.Conv2d(widths[-1], 1, 1)
 
-    def forward(self, frames: Frames, keypoints: Keypoints, *, clip_length: int = 1) -> tuple[DiscriminatorOutput, ...]:
+    def forward(
+        self, frames: Frames, keypoints: Keypoints | None = None, *, clip_length: int = 1
+    ) -> tuple[DiscriminatorOutput, ...]:
         """Judge frames; one output (there is one scale), whose features are the blocks' outputs.
 
         Args:
             frames: Real or generated.
-            keypoints: The driving ones, with their covariance. The published generator's step lets gradients flow
-                into them from here, on real frames too; its discriminator's step does not.
+            keypoints: The driving ones, with their covariance; gradients flow into them, on real frames too.
             clip_length: Frames that follow each other in one clip. The published network normalizes the frames of a
                 clip together; the batch is then as many clips of so many frames.
         """
+        if keypoints is None:
+            raise ValueError("Monkey-Net's discriminator judges frames beside their keypoints; give the driving ones")
         height, width = frames.shape[-2:]
         self.config.check_frame_size(min(height, width))
         heatmaps = keypoint_heatmaps(keypoints, height, width, norm=self.config.heatmap_norm)

@@ -1,4 +1,4 @@
-"""Keypoints that know their spread: found, drawn as heatmaps, carried from one object to another."""
+"""Keypoints that know their spread: found, and drawn as heatmaps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from prioritycut.blocks import Hourglass
-from prioritycut.geometry import apply_2x2, coordinate_grid, expected_position, inverse_2x2, multiply_2x2
+from prioritycut.geometry import apply_2x2, coordinate_grid, expected_position, inverse_2x2
 from prioritycut.models.monkeynet.config import MonkeyNetConfig
 from prioritycut.outputs import Frames, Keypoints
 
@@ -99,15 +99,3 @@ def keypoint_heatmaps(
     offset = grid - keypoints.position[:, :, None, None, :]
     precision = inverse_2x2(covariance_of(keypoints))[:, :, None, None]
     return torch.exp(-0.5 * (offset * apply_2x2(precision, offset)).sum(-1)) / norm
-
-
-def relative_covariance(
-    source: Keypoints, driving: Keypoints, driving_initial: Keypoints
-) -> Float[Tensor, "batch points 2 2"]:
-    """The source's covariance, changed as the driving one did since its initial frame: C_d C_d0^-1 C_s, made symmetric.
-
-    Batches are equal or 1.
-    """
-    since_start = multiply_2x2(covariance_of(driving), inverse_2x2(covariance_of(driving_initial)))
-    carried = multiply_2x2(since_start, covariance_of(source))
-    return (carried + carried.mT) / 2

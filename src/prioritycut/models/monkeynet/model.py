@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ class EncodedSource:
 
 
 class MonkeyNet(nn.Module):
-    """Monkey-Net as an `EncodingAnimator`.
+    """Monkey-Net as an `EncodingAnimator` and a `PairDetector`.
 
     It estimates a background mask, and no occlusion map. Frames of any multiple of the sizes that `MonkeyNetConfig`
     allows work; `config.frame_size` is what it was trained on.
@@ -40,6 +41,11 @@ class MonkeyNet(nn.Module):
     def detect(self, frames: Frames) -> Keypoints:
         """Keypoints of each frame, with their covariance."""
         return self.kp_detector(frames)
+
+    def detect_pair(self, source: Frames, driving: Frames) -> tuple[Keypoints, Keypoints]:
+        """Keypoints of source and driving frames, found in one call as the published training does."""
+        keypoints, count = self.detect(torch.cat([source, driving])), source.shape[0]
+        return keypoints[:count], keypoints[count:]
 
     def dense_motion(self, source: Frames, start: Keypoints, end: Keypoints) -> DenseMotionOutput:
         """The motion from `start` to `end`, in all its parts."""
@@ -64,7 +70,7 @@ class MonkeyNet(nn.Module):
 
     def forward(self, source: Frames, driving: Frames) -> AnimationOutput:
         """Reconstruct `driving` from `source`."""
-        return self.render(source, self.detect(source), self.detect(driving))
+        return self.render(source, *self.detect_pair(source, driving))
 
     def _small(self, source: Frames) -> Float[Tensor, "batch 3 small_rows small_cols"]:
         return every_nth(source, self.config.dense_motion.scale_factor)
