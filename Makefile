@@ -6,7 +6,7 @@ OUT ?= out
 # Idle threads that spin steal the cores of whatever else runs.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow lint format card picture bench clean
+.PHONY: demo test test-slow lint format card picture five bench clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,9 @@ card: $(VENV)/installed  ## measure the shipped weights on held-out puppets
 
 picture: $(VENV)/installed  ## the README's picture, by the shipped weights
 	$(BIN)/python examples/picture.py
+
+five: $(VENV)/installed  ## train the paper's five systems small, and compare them (hours; see the script)
+	BIN=$(BIN) examples/train_five.sh
 
 bench: $(VENV)/tools  ## speed and memory of training and animation
 	$(BIN)/python benchmarks/training.py

@@ -1,6 +1,6 @@
 """A result's summaries without its clips: what a model card quotes.
 
-    python examples/card.py RESULT.json CARD.json
+python examples/card.py RESULT.json CARD.json
 """
 
 from __future__ import annotations

@@ -82,9 +82,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--limit", type=int, default=None, help="use only so many clips")
     arguments = parser.parse_args()
-    write_copies(
-        arguments.clips, arguments.output, frames=arguments.frames, size=arguments.size, limit=arguments.limit
-    )
+    write_copies(arguments.clips, arguments.output, frames=arguments.frames, size=arguments.size, limit=arguments.limit)
 
 
 if __name__ == "__main__":
