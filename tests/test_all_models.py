@@ -85,6 +85,7 @@ def animate(material: Path, model: str, output: Path, *options: str) -> list[obj
     [
         ((), ["--motion relative needs keypoints, which X2Face does not find", "use --motion absolute"]),
         (("--motion", "absolute", "--best-frame"), ["--best-frame needs keypoints", "without --best-frame"]),
+        (("--motion", "absolute", "--adapt-scale"), ["--adapt-scale needs keypoints", "without --adapt-scale"]),
     ],
 )
 def test_x2face_refuses_what_needs_keypoints_and_says_what_works(run: Run, material, tmp_path, options, words) -> None:
@@ -93,6 +94,15 @@ def test_x2face_refuses_what_needs_keypoints_and_says_what_works(run: Run, mater
     assert complaint.count("\n") == 1
     for word in words:
         assert word in complaint
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("option", ["--best-frame", "--adapt-scale"])
+def test_options_of_relative_motion_are_refused_with_absolute_motion(run: Run, material, tmp_path, option) -> None:
+    code, _, complaint = run(*animate(material, "monkey-net", tmp_path / "out.mp4", "--motion", "absolute", option))
+    assert code == 2
+    assert complaint.count("\n") == 1
+    assert f"{option}: of relative motion, and --motion absolute knows none" in complaint
     assert not (tmp_path / "out.mp4").exists()
 
 

@@ -59,6 +59,13 @@ def test_monkeynets_settings_are_those_of_its_yaml():
     assert not import_monkeynet(CHECKPOINT, YAML, align_corners=False).config.align_corners
 
 
+def test_monkeynets_published_yaml_gives_the_size_among_the_settings_of_its_data(tmp_path):
+    def as_published(document: dict[str, Any]) -> None:
+        document["dataset_params"] = {"root_dir": "data/vox", "image_shape": document.pop("frame_shape")}
+
+    assert import_monkeynet(CHECKPOINT, changed_yaml(tmp_path, as_published)).config.frame_size == 64
+
+
 def test_imported_weights_are_ready_to_run_and_a_discriminator_to_be_trained_on():
     animator = import_monkeynet(CHECKPOINT, YAML)
     assert not animator.training
@@ -106,6 +113,11 @@ def test_a_file_that_is_not_quite_a_monkeynet_is_refused_by_what_is_wrong(tmp_pa
         (lambda d: d["model_params"]["kp_detector_params"].update(temperature=True), "must be a number, got True"),
         (lambda d: d.update(frame_shape=[64, 64]), "frame_shape must be height, width, 3, got [64, 64]"),
         (lambda d: d.pop("frame_shape"), "lacks the setting dataset_params"),
+        (lambda d: d.update(dataset_params={}, frame_size=d.pop("frame_shape")), "setting dataset_params.image_shape"),
+        (
+            lambda d: d["model_params"]["generator_params"].pop("interpolation_mode"),
+            "interpolation_mode is 'nearest', but only 'trilinear' is known",
+        ),
         (lambda d: d["model_params"]["kp_detector_params"].update(num_blocks=9), "take fewer blocks"),
         (lambda d: d.update(model_params=[]), "model_params holds no settings"),
     ],

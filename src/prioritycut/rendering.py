@@ -89,8 +89,8 @@ def render_files(
         advance: Told the frames done so far.
 
     Raises:
-        UserError: Any file is at fault, the picture is smaller than the model's frames, or the model knows no such
-            motion. Nothing half-written is left.
+        UserError: Any file is at fault, the picture is smaller than the model's frames, or the model or the motion
+            knows no such option. Nothing half-written is left.
     """
     made = [output, explanation_path(output)] if options.explain else [output]
     _keep_inputs(made, source, driving)
@@ -146,15 +146,18 @@ def render_files(
 
 
 def _check_motion(options: RenderOptions, model: ModelConfig) -> None:
-    """Refuse motion that is told by keypoints where the model finds none."""
-    if model.num_keypoints:
-        return
-    for asked, option in ((options.transfer.relative, "--motion relative"), (options.best_frame, "--best-frame")):
-        if asked:
-            raise UserError(
-                f"{options.checkpoint}: {option} needs keypoints, which {MODEL_NAMES[model.kind]} does not find; use "
-                f"--motion absolute{', without --best-frame' if options.best_frame else ''}"
-            )
+    """Refuse motion that is told by keypoints where the model finds none, and options of relative motion without it."""
+    relative, checkpoint = options.transfer.relative, options.checkpoint
+    shaping = ((options.best_frame, "--best-frame"), (options.transfer.adapt_scale, "--adapt-scale"))
+    idle = [option for asked, option in shaping if asked]
+    if not model.num_keypoints and (relative or idle):
+        raise UserError(
+            f"{checkpoint}: {'--motion relative' if relative else idle[0]} needs keypoints, which "
+            f"{MODEL_NAMES[model.kind]} does not find; use --motion absolute"
+            f"{', without ' + ' and '.join(idle) if idle else ''}"
+        )
+    if not relative and idle:
+        raise UserError(f"{idle[0]}: of relative motion, and --motion absolute knows none; leave out one of the two")
 
 
 def _keep_inputs(outputs: list[Path], *inputs: Path) -> None:

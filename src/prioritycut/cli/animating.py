@@ -44,7 +44,7 @@ def animate_command(
         motion: relative adds the driving motion to the picture's own pose, which needs a model with keypoints; absolute
             takes the driving pose.
         adapt_scale: Scale relative motion by the size of the source object next to the driving one.
-        best_frame: Start from the driving frame whose pose is nearest to the picture's, not from the first.
+        best_frame: Start relative motion from the driving frame whose pose is nearest to the picture's, not the first.
         explain: Write a second clip with keypoints, maps and the cut mask.
         audio: Keep the driving clip's sound.
         fit: Frames that are not square: pad shows the model all of them, crop their middle.

@@ -71,7 +71,8 @@ def monkeynet_config(document: Settings) -> MonkeyNetConfig:
 
     common.require("num_channels", 3)
     common.require("kp_variance", "matrix")
-    generator.require("interpolation_mode", "trilinear")
+    # The published 64x64 files leave it out, which is nearest: another network than the 256x256 one.
+    generator.require("interpolation_mode", "trilinear", "nearest")
     dense_motion.require("use_mask", True)
     dense_motion.require("use_correction", True)
     to_motion.require("use_deformed_source_image", True)
@@ -81,7 +82,7 @@ def monkeynet_config(document: Settings) -> MonkeyNetConfig:
         embedding.require("use_heatmap", True)
         embedding.require("heatmap_type", "difference")
     config = MonkeyNetConfig(
-        frame_size=frame_size(document),
+        frame_size=frame_size(document, "image_shape"),
         num_keypoints=common.integer("num_kp"),
         temperature=detector.number("temperature"),
         smallest_variance=detector.number("clip_variance"),

@@ -121,18 +121,23 @@ def read_config(path: Path, build: Callable[[Settings], Config]) -> Config:
 # What FOMM's and Monkey-Net's files have in common
 
 
-def frame_size(document: Settings) -> int:
-    """Smaller side of `frame_shape`: height, width, channels; at the top of the file or among the data's settings.
+def frame_size(document: Settings, name: str = "frame_shape") -> int:
+    """Smaller side of the frames' shape: height, width, channels; at the top of the file or among the data's settings.
+
+    Args:
+        document: The whole file.
+        name: Of the setting among the data's; at the top of a file it is `frame_shape`.
 
     Raises:
         ValueError: It is missing, or something else.
     """
-    holder = document if "frame_shape" in document.values else document.section("dataset_params")
-    match holder.take("frame_shape"):
+    at_top = "frame_shape" in document.values
+    holder, name = (document, "frame_shape") if at_top else (document.section("dataset_params"), name)
+    match holder.take(name):
         case [int(height), int(width), 3]:
             return min(height, width)
         case other:
-            raise ValueError(f"{holder.name('frame_shape')} must be height, width, 3, got {other!r}")
+            raise ValueError(f"{holder.name(name)} must be height, width, 3, got {other!r}")
 
 
 def hourglass(settings: Settings) -> HourglassConfig:
