@@ -10,6 +10,7 @@ import pytest
 from prioritycut.checkpoint import read_info, shipped_checkpoints
 from prioritycut.data.clips import read_clip
 from prioritycut.evaluation.running import EvaluateOptions, InstrumentChoice, run_evaluation
+from prioritycut.presets import PRESETS
 from prioritycut.results import Result, load_result
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +74,42 @@ def test_the_card_is_reproduced_by_its_command(tmp_path: Path) -> None:
     assert [tool.label for tool in measured.tools] == [tool.label for tool in FIGURES.tools]
     for row in FIGURES.summaries:
         assert mean(measured, row.key) == pytest.approx(row.mean, rel=2e-3, abs=1e-6), row.key
+
+
+FIVE = ("x2face", "monkey-net", "fomm", "fomm-plus", "prioritycut")
+
+
+def test_the_five_systems_are_small_and_were_trained_for_equal_steps_on_equal_data() -> None:
+    shipped = shipped_checkpoints()
+    assert all(shipped[f"five/{name}"].stat().st_size <= 4_000_000 for name in FIVE)
+    infos = [read_info(f"five/{name}") for name in FIVE]
+    assert {info.steps for info in infos} == {1000}
+    assert [info.source for info in infos] == [f"puppets-64-{name}" for name in FIVE]
+    data = {PRESETS[info.source].data for info in infos}
+    assert len(data) == 1
+    assert len({PRESETS[info.source].batch_size for info in infos}) == 1
+
+
+def test_the_table_of_the_five_quotes_its_figures() -> None:
+    rows = [line for line in (ROOT / "docs" / "five-systems.md").read_text().splitlines() if line.startswith("| ")]
+    for name, row in zip(FIVE, rows[1:], strict=False):
+        result = load_result(ROOT / "docs" / "five" / f"{name}.json")
+        assert result.method == name
+        for key, digits in (("L1", 4), ("PSNR_all", 2), ("SSIM_all", 3), ("AKD_corrected", 2), ("AED", 3)):
+            summary = result.summary(key)
+            assert summary is not None
+            ends = f"[{summary.clip_low:.{digits}f}, {summary.clip_high:.{digits}f}]"
+            assert f"{mean(result, key):.{digits}f} {ends}" in row, (name, key)
+
+
+@pytest.mark.parametrize("name", FIVE)
+def test_each_of_the_five_is_measured_as_its_table_says(name: str) -> None:
+    figures = run_evaluation(EvaluateOptions(checkpoint=f"five/{name}", clips=3, frames=32, instruments=NO_DETECTORS))
+    whole = load_result(ROOT / "docs" / "five" / f"{name}.json").summary("L1")
+    assert whole is not None
+    assert whole.mean is not None
+    # Three clips of the sixty-four: near the table's mean, far from another system's order of magnitude.
+    assert 0.5 * whole.mean < mean(figures, "L1") < 2 * whole.mean
 
 
 def test_the_demo_makes_both_videos_and_says_where(tmp_path: Path) -> None:
