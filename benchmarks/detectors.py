@@ -139,7 +139,7 @@ def print_table(rounds: int, frames: int, size: int, device: torch.device, names
     print(f"{'tool':<24}{'batched':>16}{'one by one':>16}{'ratio':>8}")
     for name in looks:
         batch, single = (statistics.median(rates[name, way][1:]) for way in ways)  # the first round warms up
-        print(f"{name:<24}{batch:>12,.1f} f/s{single:>12,.1f} f/s{batch / single:>8.2f}")
+        print(f"{name:<24}{batch:>12,.3g} f/s{single:>12,.3g} f/s{batch / single:>8.2f}")
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from prioritycut.metrics.detectors.resnet import (
     ResNet,
     device_of,
     imagenet_normalized,
-    load_published,
 )
+from prioritycut.metrics.detectors.weights import fill_from_file
 from prioritycut.outputs import Frames
 
 NAME = "deeplabv3plus"
@@ -130,7 +130,7 @@ class DeepLabSegmenter:
         """
         network = DeepLabV3Plus()
         with torch.serialization.safe_globals(_NUMPY_NUMBER):
-            version = load_published(network, files, tool=NAME, advice=ADVICE)
+            version = fill_from_file(network, files, tool=NAME, advice=ADVICE)
         return cls(network.to(device), version=version)
 
     @torch.no_grad()

@@ -18,8 +18,8 @@ from prioritycut.metrics.detectors.resnet import (
     ResNet,
     device_of,
     imagenet_normalized,
-    load_published,
 )
+from prioritycut.metrics.detectors.weights import fill_from_file
 from prioritycut.outputs import Frames
 
 NAME = "fba"
@@ -189,7 +189,7 @@ class FbaMatting:
             UserError: No file, more than one, or one that does not fit.
         """
         network = FbaNetwork()
-        version = load_published(network, files, tool=NAME, advice=ADVICE)
+        version = fill_from_file(network, files, tool=NAME, advice=ADVICE)
         standardize_weights(network)
         return cls(network.to(device), version=version)
 

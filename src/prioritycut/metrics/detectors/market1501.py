@@ -22,8 +22,8 @@ from prioritycut.metrics.detectors.resnet import (
     ResNet,
     device_of,
     imagenet_normalized,
-    load_published,
 )
+from prioritycut.metrics.detectors.weights import fill_from_file
 from prioritycut.outputs import Frames
 
 NAME = "market-1501"
@@ -121,7 +121,7 @@ class Market1501Network:
             UserError: No file, more than one, or one that does not fit.
         """
         person = _Person(own_statistics=own_statistics)
-        version = load_published(person, files, tool=NAME, advice=ADVICE, unused=UNUSED)
+        version = fill_from_file(person, files, tool=NAME, advice=ADVICE, unused=UNUSED)
         return cls(person.model.to(device), version=version, divide_twice=divide_twice, own_statistics=own_statistics)
 
     @torch.no_grad()

@@ -29,9 +29,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from prioritycut.blocks import FeatureMap
-from prioritycut.errors import UserError
 from prioritycut.metrics.detectors.base import Tool
-from prioritycut.metrics.detectors.weights import load_weights, read_weights, weights_version
+from prioritycut.metrics.detectors.weights import fill_from_file
 from prioritycut.outputs import Frames
 
 ADVICE = (
@@ -160,13 +159,11 @@ class OpenFaceNetwork:
         Raises:
             UserError: Not one file is given, it is missing, or it holds other weights.
         """
-        if len(files) != 1:
-            raise UserError(f"openface needs one weights file, got {len(files)}; {ADVICE}")
         network = Nn4Small2()
-        load_weights(network, read_weights(files[0], advice=ADVICE), where=files[0])
+        version = fill_from_file(network, files, tool="openface", advice=ADVICE)
         return cls(
-            network=network.to(device).eval(),
-            tool=Tool(role="identity", name="openface", version=weights_version(files)),
+            network=network.to(device),
+            tool=Tool(role="identity", name="openface", version=version),
             device=device,
         )
 

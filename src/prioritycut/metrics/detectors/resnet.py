@@ -3,8 +3,7 @@ networks are made; and how the published weights of those are loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import torch
@@ -12,8 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from prioritycut.blocks import FeatureMap
-from prioritycut.errors import UserError
-from prioritycut.metrics.detectors.weights import load_weights, read_weights, weights_version
 from prioritycut.outputs import Frames
 
 Norm: TypeAlias = Callable[[int], nn.Module]
@@ -115,33 +112,6 @@ class ResNet(nn.Module):
         two = self.layer2(one)
         three = self.layer3(two)
         return stem, one, two, three, self.layer4(three)
-
-
-def load_published(
-    network: nn.Module, files: Sequence[Path], *, tool: str, advice: str, unused: tuple[str, ...] = ()
-) -> str:
-    """Fill a network from the one published file that its tool needs, strictly, and set it to inference.
-
-    Args:
-        network: To be filled; never trained thereafter.
-        files: One, as `read_weights` takes it.
-        tool: Name of the tool on the command line.
-        advice: Where such a file comes from and how it is named on the command line.
-        unused: What the names of weights begin with that the file may have and the network does without.
-
-    Returns:
-        The weights' version.
-
-    Raises:
-        UserError: There is no file or more than one, or it is missing, unreadable, or does not fit the network.
-    """
-    if len(files) != 1:
-        raise UserError(f"{tool} needs one weights file, got {len(files)}; {advice}")
-    (path,) = files
-    tensors = read_weights(path, advice=advice)
-    load_weights(network, {name: tensors[name] for name in tensors if not name.startswith(unused)}, where=path)
-    network.requires_grad_(False).eval()
-    return weights_version(files)
 
 
 def device_of(network: nn.Module) -> torch.device:

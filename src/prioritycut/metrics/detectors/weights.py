@@ -53,6 +53,33 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], *, where: Pat
     load_strictly(module, {**counters, **tensors}, where=where)
 
 
+def fill_from_file(
+    network: nn.Module, files: Sequence[Path], *, tool: str, advice: str, unused: tuple[str, ...] = ()
+) -> str:
+    """Fill a network from the one file that its tool needs, strictly, and set it to inference.
+
+    Args:
+        network: To be filled; never trained thereafter.
+        files: One, as `read_weights` takes it.
+        tool: Name of the tool on the command line.
+        advice: Where such a file comes from and how it is named on the command line.
+        unused: What the names of weights begin with that the file may have and the network does without.
+
+    Returns:
+        The weights' version.
+
+    Raises:
+        UserError: There is no file or more than one, or it is missing, unreadable, or does not fit the network.
+    """
+    if len(files) != 1:
+        raise UserError(f"{tool} needs one weights file, got {len(files)}; {advice}")
+    (path,) = files
+    tensors = read_weights(path, advice=advice)
+    load_weights(network, {name: tensors[name] for name in tensors if not name.startswith(unused)}, where=path)
+    network.requires_grad_(False).eval()
+    return weights_version(files)
+
+
 def _read(path: Path) -> Mapping[str, object]:
     if path.suffix == ".safetensors":
         return read_tensors(path)[0]
