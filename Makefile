@@ -13,9 +13,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-# Linters, tests, and the detectors that tests look at frames with: 1.5 GB more.
+# Linters, tests, the detectors that tests look at frames with, and what makes data sets: 2 GB more.
 $(VENV)/tools: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,eval]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,eval,preprocess]'
 	touch $@
 
 demo: $(VENV)/installed  ## animate one held-out puppet with another

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from prioritycut.data.clips import fit_square, open_clip, write_clip
-from prioritycut.data.datasets import clips_in
+from prioritycut.data.layout import clips_in
 from prioritycut.data.puppets import generate_puppets
 from prioritycut.evaluation import HELD_OUT_SEED
 from prioritycut.outputs import Clip

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import re
+import signal
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +17,19 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from prioritycut.data.augment import Augmentation
+from prioritycut.data.clips import write_clip
 from prioritycut.data.datasets import (
+    ClipPairs,
     FolderData,
-    FolderPairs,
     PuppetData,
     PuppetPairs,
     TrainingPairs,
     build_pairs,
-    clips_in,
     frame_numbers,
-    split_clips,
 )
+from prioritycut.data.layout import open_split
+from prioritycut.data.loading import pair_batches
+from prioritycut.data.stored import DamagedClipError
 from prioritycut.errors import UserError
 
 PLAIN = Augmentation(time_flip=0.0, horizontal_flip=0.0, jitter=0.0)
@@ -125,7 +132,7 @@ def test_puppets_are_kept_as_drawn():
 def test_strips_are_read_and_sorted_in_time(tmp_path):
     (tmp_path / "train").mkdir()
     write_strip(tmp_path / "train" / "a.png", frames=5)
-    pairs = FolderPairs(FolderData(root=tmp_path, repeats=1), 8)
+    pairs = ClipPairs(open_split(str(tmp_path), "train"), 8)
     rng, seen = generator(0), set[int]()
     for _ in range(60):
         source, driving = (shade(frame) for frame in pairs.frames(0, generator=rng))
@@ -137,45 +144,7 @@ def test_strips_are_read_and_sorted_in_time(tmp_path):
 def test_frames_come_at_the_asked_size(tmp_path):
     (tmp_path / "train").mkdir()
     write_strip(tmp_path / "train" / "a.png", side=32)
-    assert build_pairs(FolderData(root=tmp_path), 16, seed=0)[0].shape == (2, 3, 16, 16)
-
-
-def test_a_layout_of_train_and_test_is_kept(tmp_path):
-    for split, names in (("train", ("b.png", "a.png", "c.mp4")), ("test", ("d.gif",))):
-        (tmp_path / split).mkdir()
-        for name in names:
-            (tmp_path / split / name).touch()
-    assert [path.name for path in split_clips(tmp_path, "train")] == ["a.png", "b.png", "c.mp4"]
-    assert [path.name for path in split_clips(tmp_path, "test")] == ["d.gif"]
-
-
-@pytest.mark.parametrize(("clips", "held_out"), [(10, 2), (25, 5), (7, 1)])
-def test_without_a_layout_a_fifth_is_held_out(tmp_path, clips, held_out):
-    for number in range(clips):
-        write_folder_clip(tmp_path / f"{number}.mp4", frames=1)
-    train, test = split_clips(tmp_path, "train"), split_clips(tmp_path, "test")
-    assert len(test) == held_out
-    assert not set(train) & set(test)
-    assert sorted({*train, *test}) == sorted(tmp_path.iterdir())
-    assert (train, test) == (split_clips(tmp_path, "train"), split_clips(tmp_path, "test"))
-
-
-@pytest.mark.parametrize("only", ["train", "test"])
-def test_a_layout_with_one_half_never_serves_its_clips_for_the_other(tmp_path, only):
-    (tmp_path / only).mkdir()
-    for number in range(5):
-        write_folder_clip(tmp_path / only / str(number), frames=1)
-    other = "test" if only == "train" else "train"
-    with pytest.raises(UserError):
-        split_clips(tmp_path, other)
-
-
-def test_clips_are_media_and_folders_but_nothing_hidden(tmp_path):
-    for name in ("a.mp4", "b.GIF", "c.png", "notes.txt", ".hidden.mp4", "list.csv"):
-        (tmp_path / name).touch()
-    (tmp_path / "d").mkdir()
-    (tmp_path / ".git").mkdir()
-    assert [path.name for path in clips_in(tmp_path)] == ["a.mp4", "b.GIF", "c.png", "d"]
+    assert build_pairs(FolderData(root=str(tmp_path)), 16, seed=0)[0].shape == (2, 3, 16, 16)
 
 
 def test_identity_sampling_makes_one_item_an_identity(tmp_path):
@@ -183,8 +152,8 @@ def test_identity_sampling_makes_one_item_an_identity(tmp_path):
     shades = {"ann#1#0.png": 0, "ann#2#0.png": 50, "bob#1#0.png": 100}
     for name, first in shades.items():
         write_strip(tmp_path / "train" / name, frames=2, first=first)
-    by_clip = FolderPairs(FolderData(root=tmp_path, repeats=3), 8)
-    by_person = FolderPairs(FolderData(root=tmp_path, repeats=3, id_sampling=True), 8)
+    clips = open_split(str(tmp_path), "train")
+    by_clip, by_person = ClipPairs(clips, 8, repeats=3), ClipPairs(clips, 8, repeats=3, id_sampling=True)
     assert len(by_clip) == 9
     assert len(by_person) == 6
     rng = generator(2)
@@ -196,7 +165,7 @@ def test_repeats_visit_each_clip_that_often(tmp_path):
     (tmp_path / "train").mkdir()
     for number in range(3):
         write_strip(tmp_path / "train" / f"{number}.png", frames=2, first=50 * number)
-    pairs = TrainingPairs(FolderPairs(FolderData(root=tmp_path, repeats=4), 8), PLAIN, seed=0)
+    pairs = build_pairs(FolderData(root=str(tmp_path), repeats=4, augmentation=PLAIN), 8, seed=0)
     visited = Counter(shade(pairs[number][0]) // 50 for number in range(12))
     assert visited == {0: 4, 1: 4, 2: 4}
 
@@ -208,10 +177,136 @@ def test_a_folder_without_clips_is_the_users_error(tmp_path, prepare):
         root.mkdir()
     elif prepare == "file":
         root.touch()
-    with pytest.raises(UserError, match=r"--data\.root FOLDER") as error:
-        build_pairs(FolderData(root=root), 8, seed=0)
-    assert str(root) in str(error.value)
+    with pytest.raises(UserError, match=re.escape(str(root))) as error:
+        build_pairs(FolderData(root=str(root)), 8, seed=0)
+    assert ";" in str(error.value)
     assert "\n" not in str(error.value)
+    assert "--" not in str(error.value)  # a library knows nothing of options
+
+
+# Damage that only reading finds
+
+
+class Damaged:
+    """A source whose odd items cannot be read."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def frames(self, item: int, *, generator: torch.Generator) -> torch.Tensor:
+        numbers = frame_numbers(100, generator=generator)
+        if item % 2:
+            raise DamagedClipError(f"clip{item}.mp4: damaged; copy it again")
+        return torch.full((2, 3, 4, 4), item / 20) + torch.tensor(numbers)[:, None, None, None] / 1e4
+
+
+def test_the_place_of_a_damaged_clip_is_taken_by_the_epochs_next_that_is_whole():
+    pairs = TrainingPairs(Damaged(), PLAIN, seed=3)
+    order = np.random.default_rng((3, 1, 0)).permutation(20).tolist()
+    for number in range(12):
+        drawn = pairs.draw(number)
+        following = order[number:] + order[:number]
+        skipped = next(place for place, item in enumerate(following) if item % 2 == 0)
+        assert int(drawn.frames[0, 0, 0, 0] * 20 + 0.01) == following[skipped]
+        assert [line.split(".")[0] for line in drawn.damage] == [f"clip{item}" for item in following[:skipped]]
+
+
+def test_damage_is_told_to_whoever_asks_for_a_pair_alone():
+    pairs = TrainingPairs(Damaged(), PLAIN, seed=3)
+    number = next(number for number in range(20) if pairs.draw(number).damage)
+    with pytest.warns(UserWarning, match=r"clip\d+\.mp4: damaged"):
+        pairs[number]
+
+
+class Gone(Damaged):
+    """A source on a disk that is no longer there."""
+
+    def frames(self, item: int, *, generator: torch.Generator) -> torch.Tensor:
+        raise DamagedClipError(f"clip{item}.mp4: there is no such file; check the path")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_when_nothing_can_be_read_any_more_training_ends_in_one_line(workers):
+    pairs = TrainingPairs(Gone(), PLAIN, seed=0)
+    with pytest.raises(UserError) as error, loading(pairs, range(8), workers=workers) as (batches, _):
+        list(batches)
+    line = r"10 clips in a row cannot be read; the last: clip\d+\.mp4: there is no such file; check the path"
+    assert re.fullmatch(line, str(error.value))
+
+
+# Workers
+
+
+@contextmanager
+def loading(pairs: TrainingPairs, numbers: range, *, workers: int):
+    said = list[str]()
+    with pair_batches(pairs, numbers, batch_size=2, workers=workers, say=said.append) as batches:
+        yield batches, said
+
+
+@pytest.fixture
+def mixed_folder(tmp_path: Path) -> str:
+    """A strip, a folder of frames, an mp4 and a gif of one identity each, and a second strip of the first one."""
+    train = tmp_path / "train"
+    train.mkdir()
+    write_strip(train / "a#1.png", frames=6, side=16)
+    write_strip(train / "a#2.png", frames=4, side=16, first=100)
+    write_folder_clip(train / "b#1.mp4", frames=5, side=16)
+    shades = torch.linspace(0.1, 0.9, 12)[:, None, None, None].expand(-1, 3, 16, 16)
+    write_clip(train / "c#1.mp4", shades)
+    write_clip(train / "d#1.gif", shades)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("id_sampling", [False, True])
+def test_no_worker_one_and_two_give_the_same_pairs(mixed_folder, id_sampling):
+    config = FolderData(root=mixed_folder, repeats=3, id_sampling=id_sampling)
+    expected = None
+    for workers in (0, 1, 2):
+        pairs = build_pairs(config, 16, seed=7)  # anew, as another run would
+        with loading(pairs, range(14), workers=workers) as (batches, said):
+            loaded = torch.stack([batch.clone() for batch in batches])
+        assert loaded.shape == (7, 2, 2, 3, 16, 16)
+        assert not said
+        expected = loaded if expected is None else expected
+        assert torch.equal(loaded, expected)
+
+
+def test_a_resumed_run_goes_on_with_the_pairs_of_an_unbroken_one(mixed_folder):
+    config = FolderData(root=mixed_folder, repeats=3)
+    with loading(build_pairs(config, 16, seed=7), range(20), workers=0) as (batches, _):
+        unbroken = list(batches)
+    with loading(build_pairs(config, 16, seed=7), range(8, 20), workers=2) as (batches, _):
+        resumed = [batch.clone() for batch in batches]
+    assert torch.equal(torch.stack(resumed), torch.stack(unbroken[4:]))
+
+
+def test_workers_that_start_from_nothing_give_the_same_pairs(mixed_folder):
+    pairs = build_pairs(FolderData(root=mixed_folder), 16, seed=7)
+    again = pickle.loads(pickle.dumps(pairs))  # as a spawned process gets them
+    assert torch.equal(again[3], pairs[3])
+
+
+def test_each_damaged_clip_is_told_once(mixed_folder):
+    pairs = build_pairs(FolderData(root=mixed_folder, repeats=4), 16, seed=0)
+    content = bytearray((Path(mixed_folder) / "train" / "d#1.gif").read_bytes())
+    (Path(mixed_folder) / "train" / "d#1.gif").write_bytes(content[: len(content) // 2])
+    with loading(pairs, range(20), workers=2) as (batches, said):
+        count = sum(len(batch) for batch in batches)
+    assert count == 20
+    assert len(said) == 1
+    assert "d#1.gif: it changed since it was indexed" in said[0]
+
+
+def test_a_killed_worker_ends_in_one_line(mixed_folder):
+    class Deadly(Damaged):
+        def frames(self, item: int, *, generator: torch.Generator) -> torch.Tensor:
+            os.kill(os.getpid(), signal.SIGKILL)
+            raise AssertionError
+
+    pairs = TrainingPairs(Deadly(), PLAIN, seed=0)
+    with pytest.raises(UserError, match=r"was killed .*; .*fewer workers"), loading(pairs, range(8), workers=1) as it:
+        list(it[0])
 
 
 @pytest.mark.parametrize(

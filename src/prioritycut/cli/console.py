@@ -18,6 +18,11 @@ out = Console(soft_wrap=True, highlight=False)
 progress_out = Console(stderr=True)
 
 
+def say(line: str) -> None:
+    """A line as it is: names may hold what looks like markup, line ends, or orders to the terminal."""
+    out.print("".join(sign if sign.isprintable() else "\ufffd" for sign in line), markup=False)
+
+
 def find_device(wanted: Device) -> str:
     """The device that is meant; auto takes a GPU if there is one."""
     if wanted == "auto":

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from prioritycut.cli.console import Device, find_device, out, progress
+from prioritycut.data.stored import Split
 from prioritycut.errors import UserError
 from prioritycut.evaluation.ledger import ledger_path
 from prioritycut.evaluation.protocol import Protocol
@@ -22,7 +23,6 @@ from prioritycut.evaluation.running import (
     run_evaluation,
     run_scoring,
 )
-from prioritycut.evaluation.testsets import Split
 from prioritycut.figures import FigureNumber
 from prioritycut.report import PaperDataset
 from prioritycut.results import Result, summary_lines

@@ -180,14 +180,25 @@ def _natural_key(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]
 
 
-def _open_folder(path: Path) -> ClipReader:
+def folder_pictures(path: Path) -> list[Path]:
+    """The frames of a folder, in natural order: 2.png before 10.png.
+
+    Raises:
+        UserError: It cannot be read, or holds no picture.
+    """
     try:
         members = [member for member in path.iterdir() if not member.name.startswith(".")]
     except OSError as error:
         raise file_fault(path, f"cannot be read ({error.strerror})", "check its permissions") from None
-    pictures = sorted((m for m in members if m.suffix.lower() in _STILL_SUFFIXES), key=_natural_key)
+    pictures = sorted(m for m in members if m.suffix.lower() in _STILL_SUFFIXES)
+    pictures.sort(key=_natural_key)  # of 1.png and 01.png, which it ranks alike, the order stays that of names
     if not pictures:
         raise file_fault(path, "the folder holds no image", "give a folder of png or jpg frames")
+    return pictures
+
+
+def _open_folder(path: Path) -> ClipReader:
+    pictures = folder_pictures(path)
     size: tuple[int, int] | None = None
     for picture in pictures:
         require_file(picture, "a picture")

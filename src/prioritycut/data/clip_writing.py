@@ -83,7 +83,7 @@ class ClipWriter:
 
     def __enter__(self) -> ClipWriter:
         """Claim the place. Raises UserError where it cannot be written to."""
-        with _writing(self.path):
+        with writing(self.path):
             self._target.parent.mkdir(parents=True, exist_ok=True)
             if self._suffix == "":
                 self._temporary.mkdir()
@@ -109,11 +109,11 @@ class ClipWriter:
         pixels = to_bytes(frame)
         if self._encoder is None:
             self._shape = pixels.shape
-            with _writing(self.path):
+            with writing(self.path):
                 self._encoder = self._start(width=pixels.shape[1], height=pixels.shape[0])
         if pixels.shape != self._shape:
             raise ValueError(f"the first frame has shape {self._shape}, frame {self.frame_count} {pixels.shape}")
-        with _writing(self.path):
+        with writing(self.path):
             self._encoder.write(pixels)
         self.frame_count += 1
 
@@ -136,7 +136,7 @@ class ClipWriter:
             if kind is None:
                 if self._encoder is None:
                     raise file_fault(self.path, "there is no frame to write", "give a clip with at least one")
-                with _writing(self.path):
+                with writing(self.path):
                     self._encoder.finish()
                     self._publish()
         finally:
@@ -209,7 +209,7 @@ def _output_kind(path: str | Path) -> str:
 
 def _require_replaceable(path: Path) -> None:
     """Refuse to replace a folder that holds anything else than numbered png of ours."""
-    with _writing(path):
+    with writing(path):
         if not path.exists():
             return
         if not path.is_dir():
@@ -221,7 +221,7 @@ def _require_replaceable(path: Path) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Generator[None]:
+def writing(path: Path) -> Generator[None]:
     """Turn what a disk or an encoder says into one line about `path`."""
     try:
         yield

@@ -1,24 +1,29 @@
 """Training pairs: two frames of one clip, the same for the same seed whatever the machine or the worker.
 
-Pair number n of a run is a pure function of (seed, n): no random state is kept, so a resumed run goes on with
-exactly the pairs that an unbroken one would have seen.
+Pair number n of a run is a pure function of (seed, n) and of the clips: no random state is kept, so a resumed run goes
+on with exactly the pairs that an unbroken one would have seen.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from prioritycut.data.augment import Augmentation, Pair, augment_pair
-from prioritycut.data.clips import fit_square, open_clip
+from prioritycut.data.framing import fit_square
+from prioritycut.data.layout import open_split
+from prioritycut.data.media import to_float
 from prioritycut.data.puppets import generate_puppet
+from prioritycut.data.stored import Advance, DamagedClipError, Say, StoredClip, say_nothing_of_progress
 from prioritycut.errors import UserError
 
 
@@ -45,11 +50,12 @@ class PuppetData:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderData:
-    """Clips in a folder: mp4, gif, folders of frames, strips of frames side by side (SPEC 7.1)."""
+    """Clips of your own: videos, gifs, folders of frames, strips of frames side by side (SPEC 7.1), or tar shards."""
 
     kind: Literal["folder"] = "folder"
-    root: Path = Path("data")
-    """Holds `train/` and `test/`; without them a random fifth, drawn with seed 0, is the test set."""
+    root: str = "data"
+    """A folder of clips or of shards, or the address of shards. It holds `train/` and `test/`; without them a random
+    fifth, drawn with seed 0, is the test set."""
     repeats: int = 75
     """How often an epoch visits each item."""
     id_sampling: bool = False
@@ -100,79 +106,33 @@ class PuppetPairs:
         return self._drawn[item][numbers].float() / 255
 
 
-class FolderPairs:
-    """Pairs from the clips of a folder."""
+class ClipPairs:
+    """Pairs from stored clips."""
 
-    def __init__(self, config: FolderData, size: int) -> None:
-        self.config, self.size = config, size
-        groups = dict[str, list[Path]]()
-        for path in split_clips(config.root, "train"):
-            identity = path.name.split("#")[0] if config.id_sampling else path.name
-            groups.setdefault(identity, []).append(path)
+    def __init__(self, clips: Sequence[StoredClip], size: int, *, repeats: int = 1, id_sampling: bool = False) -> None:
+        """`repeats` and `id_sampling` are as in `FolderData`."""
+        self.size, self.repeats = size, repeats
+        groups = dict[str, list[StoredClip]]()
+        for clip in clips:
+            groups.setdefault(clip.name.split("#")[0] if id_sampling else clip.name, []).append(clip)
         self._items = list(groups.values())
 
     def __len__(self) -> int:
-        return len(self._items) * self.config.repeats
+        return len(self._items) * self.repeats
 
     def frames(self, item: int, *, generator: torch.Generator) -> Pair:
-        paths = self._items[item % len(self._items)]
-        path = paths[int(torch.randint(len(paths), (), generator=generator))]
-        return two_frames(path, self.size, generator=generator)
+        clips = self._items[item % len(self._items)]
+        clip = clips[int(torch.randint(len(clips), (), generator=generator))]
+        pixels = clip.frames(frame_numbers(clip.frame_count, generator=generator))
+        return torch.stack([fit_square(to_float(frame), self.size) for frame in pixels])
 
 
-def two_frames(path: Path, size: int, *, generator: torch.Generator) -> Pair:
-    """Two random frames of a clip in the order of time, cropped and resized, holding no others in memory."""
-    with open_clip(path) as reader:
-        # A header can be wrong or silent; then one pass counts.
-        count = reader.frame_count or sum(1 for _ in reader)
-        numbers = frame_numbers(count, generator=generator)
-        kept, frame = list[Tensor](), None
-        for number, frame in enumerate(reader):
-            while len(kept) < 2 and numbers[len(kept)] <= number:
-                kept.append(fit_square(frame, size))
-            if len(kept) == 2:
-                break
-        if frame is None:
-            raise UserError(f"{path}: a clip without frames; take it out of the data or make it anew")
-        # Of fewer frames than the header promised, the last one stands for those that are missing.
-        kept += [fit_square(frame, size)] * (2 - len(kept))
-    return torch.stack(kept)
+@dataclass(frozen=True, slots=True)
+class DrawnPair:
+    """A pair, and what was wrong with clips that it should have been of."""
 
-
-def split_clips(root: Path, split: Literal["train", "test"]) -> list[Path]:
-    """The clips of one split, sorted: those in `root/split`, or a random 80 to 20 part of `root` (seed 0).
-
-    Raises:
-        UserError: The folder is missing or holds no clips.
-    """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give a folder of clips by --data.root FOLDER")
-    if (root / "train").is_dir() or (root / "test").is_dir():
-        # One of the two alone is a mistake: a random split beside it would mix test clips into training.
-        if not (root / split).is_dir():
-            raise UserError(f"{root / split}: no such folder; a data set has both train/ and test/, or neither")
-        paths = clips_in(root / split)
-    else:
-        everything = clips_in(root)
-        order = np.random.RandomState(0).permutation(len(everything))
-        held_out = set(order[: round(len(everything) * 0.2)].tolist())
-        paths = [path for i, path in enumerate(everything) if (i in held_out) == (split == "test")]
-    if not paths:
-        raise UserError(f"{root}: no {split} clips found there; give a folder of clips by --data.root FOLDER")
-    return paths
-
-
-CLIP_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".png", ".jpg", ".jpeg"})
-"""Files that are taken for clips; a picture is a strip of frames side by side."""
-
-
-def clips_in(folder: Path) -> list[Path]:
-    """Every clip directly in a folder, sorted: media files, strips, and folders of frames."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() in CLIP_SUFFIXES)
-    )
+    frames: Pair
+    damage: tuple[str, ...] = ()
 
 
 class TrainingPairs(Dataset[Pair]):
@@ -180,20 +140,72 @@ class TrainingPairs(Dataset[Pair]):
 
     def __init__(self, source: PairSource, augmentation: Augmentation, *, seed: int) -> None:
         self.source, self.augmentation, self.seed = source, augmentation, seed
+        self._order = (-1, np.empty(0, np.int64))
 
     def __getitem__(self, number: int) -> Pair:
-        epoch, place = divmod(number, len(self.source))
-        order = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.source))
-        drawn = np.random.SeedSequence((self.seed, _PAIR, number)).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(drawn[0] >> 1))
-        pair = self.source.frames(int(order[place]), generator=generator)
-        return augment_pair(pair, self.augmentation, generator=generator)
+        drawn = self.draw(number)
+        for line in drawn.damage:
+            warnings.warn(line, stacklevel=2)
+        return drawn.frames
 
+    def draw(self, number: int) -> DrawnPair:
+        """Pair `number`. Of a damaged clip it cannot be, so the epoch's next item takes its place.
+
+        Raises:
+            UserError: `MOST_DAMAGED` items in a row are damaged, or their store cannot be reached.
+        """
+        epoch, place = divmod(number, len(self.source))
+        order = self._order_of(epoch)
+        state = np.random.SeedSequence((self.seed, _PAIR, number)).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(state[0] >> 1))
+        damage = list[str]()
+        while True:
+            try:
+                pair = self.source.frames(int(order[(place + len(damage)) % len(order)]), generator=generator)
+                break
+            except DamagedClipError as fault:
+                damage.append(str(fault))
+                if len(damage) == MOST_DAMAGED:
+                    raise UserError(f"{len(damage)} clips in a row cannot be read; the last: {fault}") from None
+        return DrawnPair(augment_pair(pair, self.augmentation, generator=generator), tuple(damage))
+
+    def _order_of(self, epoch: int) -> npt.NDArray[np.int64]:
+        # Kept, since shuffling half a million items takes longer than reading a pair.
+        if self._order[0] != epoch:
+            items = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.source))
+            self._order = (epoch, items)
+        return self._order[1]
+
+
+MOST_DAMAGED = 10
+"""So many damaged items in a row are no accident: the disk is gone, or something rewrites the data set."""
 
 _ORDER, _PAIR = 1, 2  # keep the two kinds of draw apart
 
 
-def build_pairs(config: DataConfig, size: int, *, seed: int) -> TrainingPairs:
-    """The pairs that a data config describes, `size` pixels square."""
-    source = PuppetPairs(config, size) if isinstance(config, PuppetData) else FolderPairs(config, size)
+def build_pairs(
+    config: DataConfig,
+    size: int,
+    *,
+    seed: int,
+    say: Say = warnings.warn,
+    advance: Advance = say_nothing_of_progress,
+) -> TrainingPairs:
+    """The pairs that a data config describes, `size` pixels square.
+
+    Args:
+        config: Which data.
+        size: Height and width of frames.
+        seed: Of every draw.
+        say: Told in one line each what of the data is missing or cannot be read.
+        advance: Told of progress where clips must be looked at first, once.
+
+    Raises:
+        UserError: There is no clip that can be read.
+    """
+    if isinstance(config, PuppetData):
+        source = PuppetPairs(config, size)
+    else:
+        clips = open_split(config.root, "train", say=say, advance=advance)
+        source = ClipPairs(clips, size, repeats=config.repeats, id_sampling=config.id_sampling)
     return TrainingPairs(source, config.augmentation, seed=seed)

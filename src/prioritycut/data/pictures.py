@@ -29,6 +29,7 @@ _PICTURE_FAULTS = (
     TypeError,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,  # a frame of an animation that says it is larger than the first
 )
 _warnings_lock = threading.Lock()
 

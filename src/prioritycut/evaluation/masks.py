@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from prioritycut.data.clips import fit_square, open_clip
-from prioritycut.data.datasets import clips_in
+from prioritycut.data.layout import clips_in
 from prioritycut.errors import UserError
 from prioritycut.evaluation.protocol import Protocol
 from prioritycut.evaluation.reconstructing import Frame, Reconstruct

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 from prioritycut.checkpoint import find_checkpoint, load_animator, read_info
+from prioritycut.data.layout import is_address
+from prioritycut.data.stored import Split
 from prioritycut.errors import UserError
 from prioritycut.evaluation import HELD_OUT_SEED
 from prioritycut.evaluation.instruments import Instruments
@@ -20,7 +22,7 @@ from prioritycut.evaluation.protocol import Protocol
 from prioritycut.evaluation.reconstructing import reconstructor
 from prioritycut.evaluation.reconstruction import reconstructed
 from prioritycut.evaluation.scoring import matched_clips
-from prioritycut.evaluation.testsets import Split, TestClip, TestSet, folder_set, puppet_set
+from prioritycut.evaluation.testsets import TestClip, TestSet, folder_set, puppet_set
 from prioritycut.metrics.detectors.base import Tool
 from prioritycut.metrics.detectors.registry import (
     build_identity_network,
@@ -137,7 +139,7 @@ class EvaluateOptions:
     checkpoint: str
     """A .safetensors file, a run folder, or the name of shipped weights."""
     dataset: str = PUPPETS
-    """`puppets`, or a folder of clips."""
+    """`puppets`, a folder of clips or of tar shards, or the address of shards."""
     output: Path | None = None
     """The result's JSON; `None` writes none."""
     method: str | None = None
@@ -169,7 +171,7 @@ class EvaluateOptions:
                 seed=HELD_OUT_SEED if self.seed is None else self.seed,
             )
         _refuse(self.dataset, "of puppets", {"--frames": self.frames, "--seed": self.seed})
-        return folder_set(Path(self.dataset), size, split=self.split or "test", clips=self.clips)
+        return folder_set(self.dataset, size, split=self.split or "test", clips=self.clips)
 
 
 def _refuse(dataset: str, meant_for: str, options: dict[str, object]) -> None:
@@ -210,7 +212,7 @@ def run_evaluation(
         version=checkpoint_version(options.checkpoint),
         settings=tests.settings,
         versions=code_versions(),
-        place="" if puppets else str(Path(options.dataset).resolve()),
+        place="" if puppets else _place(options.dataset),
     )
     total = len(tests.clips)
     return measure_clips(
@@ -222,6 +224,10 @@ def run_evaluation(
         device=device,
         advance=lambda done: advance(done, total),
     )
+
+
+def _place(dataset: str) -> str:
+    return dataset if is_address(dataset) else str(Path(dataset).resolve())
 
 
 def _say_kept(output: Path | None, say: Say) -> None:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from prioritycut.data.clips import open_clip
-from prioritycut.data.datasets import clips_in
+from prioritycut.data.layout import clips_in
 from prioritycut.errors import UserError
 from prioritycut.evaluation.measurement import ScoredBatch, ScoredClip
 from prioritycut.evaluation.testsets import clip_key, read_batches

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from prioritycut.animation import batches
-from prioritycut.data.clips import ClipReader, fit_square, open_clip
-from prioritycut.data.datasets import clips_in, split_clips
+from prioritycut.data.clips import ClipReader, fit_square
+from prioritycut.data.layout import clips_in, data_set_name, is_address, list_split
 from prioritycut.data.puppets import generate_puppet
+from prioritycut.data.stored import ReadableClip, Split
 from prioritycut.errors import UserError
 from prioritycut.evaluation import HELD_OUT_SEED
 from prioritycut.evaluation.truth import MotionTruth, puppet_truth
 from prioritycut.outputs import Frames
 from prioritycut.results import Setting
-
-Split: TypeAlias = Literal["test", "train", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,38 +73,33 @@ def puppet_set(size: int, *, clips: int = 64, frames: int = 32, seed: int = HELD
     return TestSet("puppets", members, {"clips": clips, "frames": frames, "seed": seed})
 
 
-def folder_set(root: Path, size: int, *, split: Split = "test", clips: int | None = None) -> TestSet:
-    """The clips of a folder, cropped to their middle and resized.
+def folder_set(root: str, size: int, *, split: Split = "test", clips: int | None = None) -> TestSet:
+    """The clips of a folder or of shards, cropped to their middle and resized.
 
     Args:
         root: Holds `test/` (and `train/`) or clips themselves; of the latter, `test` is the random fifth (seed 0) that
-            training leaves out.
-        size: Side of the frames.
+            training leaves out. Or the address of shards.
         split: Which clips; `all` takes every clip that is directly in the folder.
         clips: Only the first so many of them; `None` takes all.
 
     Raises:
         UserError: The folder is missing or holds no clips.
     """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give a folder of clips, or `puppets`")
-    paths = clips_in(root)
-    if split != "all" and paths:
-        try:
-            paths = split_clips(root, split)
-        except UserError as error:  # whose way out is an option of training
-            raise UserError(
-                f"{root}: holds no {split} clips, neither in {split}/ nor as a fifth of at least three clips; "
-                "give another folder, or take every clip by --split all"
-            ) from error
-    if not paths:
-        raise UserError(f"{root}: holds no clips; give a folder of clips, or `puppets`")
     if clips is not None and clips < 1:
         raise ValueError(f"clips must be at least 1, got {clips}")
+    try:
+        stored = list_split(root, split)
+    except UserError as error:
+        if split == "all" or is_address(root) or not Path(root).is_dir() or not clips_in(Path(root)):
+            raise
+        raise UserError(
+            f"{root}: holds no {split} clips, neither in {split}/ nor as a fifth of at least three clips; "
+            "give another folder, or take every clip by --split all"
+        ) from error
     members = tuple(
-        TestClip(path.name, lambda batch_size, path=path: _read(path, size, batch_size)) for path in paths[:clips]
+        TestClip(clip.name, lambda batch_size, clip=clip: _read(clip, size, batch_size)) for clip in stored[:clips]
     )
-    return TestSet(root.resolve().name, members, {"split": split, "fit": "crop"})
+    return TestSet(data_set_name(root), members, {"split": split, "fit": "crop"})
 
 
 def clip_key(name: str) -> str:
@@ -121,6 +114,6 @@ def read_batches(reader: ClipReader, batch_size: int, *, size: int | None = None
         yield TestBatch(frames, original)
 
 
-def _read(path: Path, size: int, batch_size: int) -> Iterator[TestBatch]:
-    with open_clip(path) as reader:
+def _read(clip: ReadableClip, size: int, batch_size: int) -> Iterator[TestBatch]:
+    with clip.open() as reader:
         yield from read_batches(reader, batch_size, size=size)
