@@ -168,7 +168,8 @@ def open_split(
 
 
 def _lies_in_shards(root: str, split: Split) -> bool:
-    if is_address(root):
+    # A name that ends in .tar is one shard, or a pattern of several.
+    if is_address(root) or (root.endswith(".tar") and not Path(root).is_dir()):
         return True
     folder = split_folder(Path(root), split)
     # Beside clips, a tar is what they came out of.
