@@ -54,8 +54,10 @@ def test_a_file_holds_the_defaults_too():
     assert config["regularizer"] == {
         "kind": "priority-cut",
         "fraction": [0.0, 1.0],
+        "fraction_per": "sample",
         "threshold": 0.9,
         "denominator": "foreground",
+        "selection": "exact",
         "mask_resolution": "image",
     }
     assert config["model"]["detector"]["scale_factor"] == 0.25

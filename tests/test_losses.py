@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -27,6 +25,7 @@ from prioritycut.losses import (
     feature_matching_loss,
     generator_adversarial_loss,
     load_vgg19,
+    mixed_adversarial_loss,
     pixel_scores_for,
 )
 from prioritycut.outputs import DiscriminatorOutput, Keypoints
@@ -217,31 +216,6 @@ def test_missing_weights_are_named(tmp_path):
     one_line(error, str(path), "features.28.bias")
 
 
-@pytest.mark.parametrize("fault", [URLError("no network"), RuntimeError("invalid hash value"), TimeoutError()])
-def test_a_download_that_fails_offers_two_ways_out(monkeypatch: pytest.MonkeyPatch, fault):
-    def fail(*_args: object, **_settings: object) -> None:
-        raise fault
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
-    with pytest.raises(UserError) as error:
-        load_vgg19(PerceptualConfig())
-    one_line(error, "https://download.pytorch.org", "--perceptual.weights FILE", "--perceptual.weights random")
-
-
-def test_a_download_is_checked_by_its_hash(monkeypatch: pytest.MonkeyPatch):
-    asked = dict[str, object]()
-
-    def download(url: str, **settings: object) -> dict[str, torch.Tensor]:
-        asked.update(settings, url=url)
-        return torchvision_state()
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", download)
-    assert load_vgg19(PerceptualConfig()).features["0"].out_channels == 64
-    assert asked["check_hash"] is True
-    assert asked["weights_only"] is True
-    assert Path(str(asked["url"])).name == "vgg19-dcbb9e9d.pth"
-
-
 # Adversarial
 
 
@@ -260,6 +234,26 @@ def test_adversarial_losses_are_numpys():
         assert given.item() == pytest.approx(wanted, rel=1e-9)
         given = generator_adversarial_loss(torch.from_numpy(fake), mode=mode)
         assert given.item() == pytest.approx(fooled[mode], rel=1e-9)
+
+
+@pytest.mark.parametrize("mode", ["lsgan", "logistic", "hinge"])
+def test_a_mixed_frame_is_asked_pixel_by_pixel(mode):
+    rng = np.random.default_rng(3)
+    scores, mask = rng.normal(size=(2, 1, 4, 4)) * 2, rng.uniform(size=(2, 1, 4, 4)) > 0.4
+    as_real, as_fake = {
+        "lsgan": ((1 - scores) ** 2, scores**2),
+        "logistic": (np.log1p(np.exp(-scores)), np.log1p(np.exp(scores))),
+        "hinge": (np.maximum(0, 1 - scores), np.maximum(0, 1 + scores)),
+    }[mode]
+    given = mixed_adversarial_loss(torch.from_numpy(scores), torch.from_numpy(mask), mode=mode)
+    assert given.item() == pytest.approx(np.where(mask, as_fake, as_real).mean(), rel=1e-9)
+
+
+def test_a_mixed_frame_under_least_squares_has_the_mask_as_its_target():
+    rng = np.random.default_rng(4)
+    scores, mask = rng.uniform(size=(2, 1, 4, 4)), rng.uniform(size=(2, 1, 4, 4)) > 0.5
+    given = mixed_adversarial_loss(torch.from_numpy(scores), torch.from_numpy(mask))
+    assert given.item() == pytest.approx(((scores - ~mask) ** 2).mean(), rel=1e-9)
 
 
 def test_least_squares_take_probabilities_and_the_others_logits():
@@ -370,12 +364,20 @@ def test_the_discriminators_total_weighs_as_equation_4_does():
     assert losses.total(weights).item() == pytest.approx(1 + 1 + 2)
 
 
+def test_terms_that_are_not_the_papers_count_where_a_step_has_them():
+    losses = DiscriminatorLosses(*scalars(0.5, 0.25, 0.125, 1.0, 2.0, 4.0, 8.0))
+    assert losses.total(LossWeights()).item() == pytest.approx(0.875 + 3.0)
+    weights = LossWeights(discriminator_encoder=2.0, discriminator_decoder=0.5, lecam=0.25, r1=0.125)
+    assert losses.total(weights).item() == pytest.approx(1 + 0.125 + 0.125 + 2 + 1 + 1 + 1)
+
+
 def test_the_papers_weights_are_the_defaults():
     weights = LossWeights()
     assert weights.perceptual == (10.0,) * 5
     assert (weights.equivariance_value, weights.equivariance_jacobian) == (10.0, 10.0)
     assert (weights.adversarial, weights.feature_matching) == (1.0, 10.0)
     assert (weights.discriminator_encoder, weights.discriminator_decoder, weights.consistency) == (1.0, 1.0, 1.0)
+    assert (weights.lecam, weights.r1) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -387,6 +389,8 @@ def test_the_papers_weights_are_the_defaults():
         {"adversarial": math.nan},
         {"consistency": -0.1},
         {"deformed": -1.0},
+        {"lecam": -1.0},
+        {"r1": math.nan},
         {"feature_matching": (10.0, -1.0)},
     ],
 )

@@ -23,6 +23,7 @@ from prioritycut.regularizers import (
     RandomCut,
     box_mask,
     consistency_loss,
+    dominant_background,
     draw_mask,
     foreground_mask,
     mix,
@@ -229,6 +230,110 @@ def test_refuses_an_unknown_denominator():
     maps = torch.zeros(1, 1, 4, 4)
     with pytest.raises(ValueError, match="denominator must be"):
         priority_cut_mask(maps, maps, 0.5, denominator="picture")
+
+
+# The other readings of the paper: a quantile (A2), the background by its weight (A1)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_a_quantile_takes_every_foreground_pixel_up_to_it(seed):
+    occlusion, background = quantised_maps(seed)
+    fraction = float(np.random.default_rng(seed).choice([0.07, 0.29, 0.5, 0.58, 1.0]))
+    mask = priority_cut_mask(occlusion, background, fraction, selection="quantile")
+    exact = priority_cut_mask(occlusion, background, fraction)
+    for image in range(3):
+        foreground = background[image, 0].numpy() <= 0.9
+        values = occlusion[image, 0].numpy()
+        count = int(exact[image].sum())
+        if count == 0:
+            assert not mask[image].any()
+            continue
+        # The smallest value that at least this share of the foreground does not exceed.
+        share = count / foreground.sum()
+        quantile = np.quantile(values[foreground], share - 1e-9, method="inverted_cdf")
+        assert np.array_equal(mask[image, 0].numpy(), foreground & (values <= quantile))
+    assert not (exact & ~mask).any()
+
+
+def test_a_quantile_takes_more_than_its_share_where_pixels_are_equally_occluded():
+    occlusion = torch.tensor([0.1, 0.5, 0.5, 0.5, 0.9, 0.9]).view(1, 1, 2, 3)
+    mask = priority_cut_mask(occlusion, torch.zeros(1, 1, 2, 3), 1 / 3, selection="quantile")
+    assert mask.flatten().tolist() == [True, True, True, True, False, False]
+
+
+def test_a_quantile_is_the_exact_share_where_no_pixels_are_equally_occluded():
+    occlusion = torch.rand(4, 1, 16, 16, generator=generator(1))
+    background = torch.rand(4, 1, 16, 16, generator=generator(2))
+    for fraction in (0.0, 0.3, 1.0):
+        exact, quantile = (
+            priority_cut_mask(occlusion, background, fraction, selection=selection)
+            for selection in ("exact", "quantile")
+        )
+        assert torch.equal(exact, quantile)
+
+
+def test_an_image_without_foreground_has_no_quantile():
+    ones = torch.ones(1, 1, 3, 3)
+    assert not priority_cut_mask(0 * ones, ones, 1.0, selection="quantile").any()
+
+
+def with_weights(occlusion: torch.Tensor, weights: torch.Tensor) -> MotionOutput:
+    return MotionOutput(torch.zeros(len(weights), *weights.shape[-2:], 2), occlusion, weights[:, :1], weights)
+
+
+def test_the_dominant_background_is_numpys_argmax():
+    weights = torch.randn(3, 5, 6, 7, generator=generator(3)).softmax(1)
+    wanted = weights.numpy().argmax(1) == 0
+    assert np.array_equal(dominant_background(weights)[:, 0].numpy(), wanted)
+    assert 0.1 < wanted.mean() < 0.3
+
+
+def test_a_draw_for_the_largest_weight_is_foreground():
+    weights = torch.tensor([[0.4, 0.5, 0.3], [0.4, 0.2, 0.4], [0.2, 0.3, 0.3]]).view(1, 3, 1, 3)
+    assert dominant_background(weights).flatten().tolist() == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", [PriorityCut, RandomCut])
+def test_background_by_argmax_is_decided_at_the_frames_size(kind):
+    weights = torch.randn(2, 3, 4, 4, generator=generator(4)).softmax(1)
+    occlusion = torch.rand(2, 1, 4, 4, generator=generator(5))
+    config = kind(fraction=(1.0, 1.0), threshold="argmax")
+    mask = draw_mask(config, with_weights(occlusion, weights), torch.zeros(2, 3, 16, 16), generator=generator())
+    large = torch.nn.functional.interpolate(weights, size=(16, 16), mode="bilinear", align_corners=False)
+    foreground = large.numpy().argmax(1) != 0
+    if kind is PriorityCut:
+        assert np.array_equal(mask[:, 0].numpy(), foreground)
+    assert mask.flatten(1).sum(1).tolist() == foreground.reshape(2, -1).sum(1).tolist()
+
+
+def test_background_by_argmax_is_decided_at_the_maps_size_where_blocks_are_cut():
+    weights = torch.randn(2, 3, 4, 4, generator=generator(4)).softmax(1)
+    config = PriorityCut(fraction=(1.0, 1.0), threshold="argmax", mask_resolution="occlusion")
+    motion = with_weights(torch.rand(2, 1, 4, 4), weights)
+    mask = draw_mask(config, motion, torch.zeros(2, 3, 16, 16), generator=generator())
+    wanted = np.kron(weights.numpy().argmax(1) != 0, np.ones((1, 4, 4))) > 0
+    assert np.array_equal(mask[:, 0].numpy(), wanted)
+
+
+def test_background_by_argmax_needs_the_weights_of_all_motions():
+    maps = torch.rand(1, 1, 4, 4)
+    with pytest.raises(ValueError, match=r"PriorityCut with threshold 'argmax' needs the weights.*give a number"):
+        draw_mask(
+            PriorityCut(threshold="argmax"), motion_of(maps, maps), torch.zeros(1, 3, 8, 8), generator=generator()
+        )
+
+
+def test_a_share_a_batch_is_the_same_for_all_its_images():
+    maps = torch.rand(6, 1, 8, 8, generator=generator(9))
+    config = PriorityCut(fraction_per="batch")
+    counts = list[int]()
+    for seed in range(60):
+        motion, frames = motion_of(maps, maps * 0, 8), torch.zeros(6, 3, 8, 8)
+        mask = draw_mask(config, motion, frames, generator=generator(seed))
+        (count,) = set(mask.flatten(1).sum(1).tolist())
+        counts.append(count)
+    assert min(counts) < 10
+    assert max(counts) > 54
 
 
 # Mixing and consistency

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Frames: TypeAlias = Float[Tensor, "batch 3 height width"]
@@ -34,7 +34,7 @@ class Keypoints:
     jacobian: Float[Tensor, "batch points 2 2"] | None = None
     covariance: Float[Tensor, "batch points 2 2"] | None = None
 
-    def __getitem__(self, index: slice) -> Keypoints:
+    def __getitem__(self, index: slice | Int[Tensor, " some"]) -> Keypoints:
         """Keypoints of some of the batch."""
         jacobian = None if self.jacobian is None else self.jacobian[index]
         covariance = None if self.covariance is None else self.covariance[index]
@@ -64,11 +64,14 @@ class MotionOutput:
         occlusion_map: 0 where the source does not show the pixel and it must be painted, 1 where it does.
             `None` says that the model does not estimate the map.
         background_mask: Probability in [0, 1] that the pixel belongs to the background; `None` as above.
+        weights: Share of each motion that a model blends at the pixel; they sum to 1, and the first is the
+            background's, which is the background mask. `None` as above.
     """
 
     deformation: Float[Tensor, "batch rows cols 2"]
     occlusion_map: Float[Tensor, "batch 1 rows cols"] | None = None
     background_mask: Float[Tensor, "batch 1 rows cols"] | None = None
+    weights: Float[Tensor, "batch motions rows cols"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,8 @@ class DiscriminatorOutput:
     Attributes:
         score: Realness by patch, before any sigmoid; with least squares 0 means fake and 1 real.
         features: The output of every encoder block, shallow to deep, for feature matching.
-        pixel_score: Realness by pixel in [0, 1] (0 fake, 1 real) at the size of the frame; `None` for a
-            discriminator without a decoder.
+        pixel_score: Realness by pixel in [0, 1] (0 fake, 1 real) at the size of the frame, or any number from a decoder
+            that was told to leave out its sigmoid; `None` for a discriminator without a decoder.
         pixel_logit: The same before its sigmoid, which logistic and hinge losses take.
     """
 

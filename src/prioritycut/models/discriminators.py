@@ -67,7 +67,10 @@ class UNetDiscriminatorConfig:
     padding: Literal["auto", "valid", "same"] = "auto"
     """`valid` convolutions as FOMM+'s, from 61 pixels up; `same` from 32; `auto` takes valid where it fits."""
     append_frame: bool = False
-    """Whether the frame itself joins the last features before the pixel scores."""
+    """Whether the frame itself joins the last features before the pixel scores (table A1's other reading)."""
+    decoder_sigmoid: bool = True
+    """Whether pixel scores are brought to [0, 1]. Without, least squares and consistency see plain numbers, as the
+    patch scores are; logistic and hinge losses look before it in either case (ambiguity A12)."""
     teaches_keypoints: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -285,4 +288,5 @@ class UNetDiscriminator(nn.Module):
         if config.append_frame:
             hidden = torch.cat([hidden, frames], dim=1)
         logit = self.pixel_head(hidden).float()
-        return (DiscriminatorOutput(score.float(), features, logit.sigmoid(), logit),)
+        pixel_score = logit.sigmoid() if config.decoder_sigmoid else logit
+        return (DiscriminatorOutput(score.float(), features, pixel_score, logit),)

@@ -246,7 +246,8 @@ class DenseMotionNetwork(nn.Module):
         weights = self.mask(features).float().softmax(1)
         deformation = (weights[..., None] * motions).sum(1)
         occlusion_map = None if self.occlusion is None else self.occlusion(features).float().sigmoid()
-        return DenseMotionOutput(MotionOutput(deformation, occlusion_map, weights[:, :1]), motions, deformed, weights)
+        motion = MotionOutput(deformation, occlusion_map, weights[:, :1], weights)
+        return DenseMotionOutput(motion, motions, deformed, weights)
 
 
 class OcclusionAwareGenerator(nn.Module):

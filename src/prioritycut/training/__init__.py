@@ -6,9 +6,10 @@ not have is left out. Every random draw of a step comes from (seed, step), so a 
 had not been.
 """
 
+from prioritycut.training.judging import discriminator_losses
 from prioritycut.training.loop import train
 from prioritycut.training.networks import Networks, build_networks, parameter_counts
-from prioritycut.training.step import discriminator_losses, generator_losses
+from prioritycut.training.step import generator_losses
 from prioritycut.training.trainer import Trainer
 
 __all__ = [

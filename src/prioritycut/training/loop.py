@@ -6,9 +6,11 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,12 +24,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from torch.utils.data import DataLoader
 
 from prioritycut.checkpoint import CheckpointInfo, save_animator
 from prioritycut.configuration import config_from_json, config_to_json
-from prioritycut.data.augment import Pair
 from prioritycut.data.datasets import PuppetData, TrainingPairs, build_pairs
+from prioritycut.data.loading import pair_batches
 from prioritycut.errors import UserError
 from prioritycut.files import write_text
 from prioritycut.runs import (
@@ -102,10 +103,12 @@ def train(
             f"{config.name} leaves the keypoint detector as it is, so it must come trained: give the checkpoint of "
             "a trained model by --init-from, or --optimizer.keypoint-learning-rate 2e-4"
         )
-    pairs = build_pairs(config.data, config.model.frame_size, seed=config.seed)
+    _check_run(config, output, resume=resume)
+    say = warnings.warn if console is None else partial(_say, console)
+    with _indexing(console) as indexed:
+        pairs = build_pairs(config.data, config.model.frame_size, seed=config.seed, say=say, advance=indexed)
     steps_per_epoch = max(1, len(pairs.source) // config.batch_size)
     total_steps = steps or config.epochs * steps_per_epoch
-    _check_run(config, output, resume=resume)
 
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)
@@ -121,22 +124,23 @@ def train(
         for name, module in trainer.modules.items():
             if not all(bool(value.isfinite().all()) for value in module.parameters()):
                 raise _not_finite(output, step, f"the {name}'s weights")
-        trained_on = "puppets" if isinstance(config.data, PuppetData) else str(config.data.root)
+        trained_on = "puppets" if isinstance(config.data, PuppetData) else config.data.root
         info = CheckpointInfo(model=config.model, trained_on=trained_on, steps=step, source=config.name)
         # The state last: it is what says that this step was reached.
-        save_animator(model_path(output), trainer.animator, info)
+        save_animator(model_path(output), trainer.result, info)
         save_state(output, step, trainer.modules, trainer.optimizers)
 
-    shown = torch.stack([TrainingPairs(pairs.source, pairs.augmentation, seed=config.seed + 1)[i] for i in range(4)])
-    shown = shown.to(fabric.device)
-    loader = _loader(pairs, config, first, total_steps)
+    samples = TrainingPairs(pairs.source, pairs.augmentation, seed=config.seed + 1)
+    shown = torch.stack([samples.draw(number).frames for number in range(4)]).to(fabric.device)
+    remaining = range(first * config.batch_size, total_steps * config.batch_size)
     with (
+        pair_batches(pairs, remaining, batch_size=config.batch_size, workers=config.workers, say=say) as batches,
         RunWriter(output, first_step=first) as writer,
         _progress(console, total_steps, first) as advance,
         stop_on_signal() as stop,
     ):
         step, started = first, time.perf_counter()
-        for batch in loader:
+        for batch in batches:
             step += 1
             epoch = (step - 1) // steps_per_epoch
             numbers = trainer.step(batch.to(fabric.device), step=step, epoch=epoch)
@@ -189,20 +193,30 @@ def _check_run(config: TrainConfig, output: Path, *, resume: bool) -> None:
         )
 
 
-def _loader(pairs: TrainingPairs, config: TrainConfig, first_step: int, last_step: int) -> DataLoader[Pair]:
-    """Batches of the pairs that belong to the steps after `first_step`."""
-    numbers = range(first_step * config.batch_size, last_step * config.batch_size)
-    return DataLoader(
-        pairs,
-        batch_size=config.batch_size,
-        sampler=numbers,
-        num_workers=config.workers,
-        drop_last=True,  # pyright: ignore
-    )
-
-
 LINE_EVERY = 100
 """Steps between lines where there is no terminal to draw a bar on, such as in a log file."""
+
+
+def _say(console: Console, line: str) -> None:
+    """One line, which may hold the name of any file."""
+    shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
+    console.print(shown, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _indexing(console: Console | None) -> Generator[Callable[[int, int], None]]:
+    """A bar while clips are looked at for the first time; where there is no terminal, a line when it is over."""
+    shown_on = console or Console(quiet=True)
+    columns = (TextColumn("looking at clips"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=shown_on, transient=True, disable=not shown_on.is_terminal) as progress:
+        task = progress.add_task("indexing", total=None, visible=False)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, visible=True)
+            if not shown_on.is_terminal and done == total:
+                shown_on.print(f"looked at {total} clips")
+
+        yield advance
 
 
 @contextmanager

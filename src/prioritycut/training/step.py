@@ -1,4 +1,4 @@
-"""The losses of one step, by what model and discriminator can do."""
+"""The generator's half of a step, by what model and discriminator can do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from torch import Tensor
 
 from prioritycut.geometry import random_transform, resize_deformation, resize_map, warp
 from prioritycut.losses import (
-    DiscriminatorLosses,
     GeneratorLosses,
     Scalar,
-    discriminator_adversarial_loss,
     equivariance_jacobian_loss,
     equivariance_value_loss,
     explained_loss,
@@ -24,7 +22,7 @@ from prioritycut.losses import (
 )
 from prioritycut.models.base import Discriminator, KeypointAnimator, PairDetector
 from prioritycut.outputs import AnimationOutput, Frames, Keypoints
-from prioritycut.regularizers import Mask, consistency_loss, draw_mask, mix, mix_probability, partner
+from prioritycut.stabilizers import Recoloring, draw_recoloring
 from prioritycut.train_config import TrainConfig
 from prioritycut.training.networks import Networks
 
@@ -37,11 +35,13 @@ class GeneratorPass:
         losses: The generator's terms.
         output: What the model made of the batch.
         driving_keypoints: `None` of a model without keypoints.
+        recoloring: The colours in which the discriminator saw the frames, and shall see them again; `None` as they are.
     """
 
     losses: GeneratorLosses
     output: AnimationOutput
     driving_keypoints: Keypoints | None
+    recoloring: Recoloring | None = None
 
 
 def detect_pair(animator: KeypointAnimator, source: Frames, driving: Frames) -> tuple[Keypoints, Keypoints]:
@@ -82,8 +82,12 @@ def generator_losses(
             explained = explained_loss(moved, driving, resize_map(motion.occlusion_map, height, width))
     if isinstance(animator, KeypointAnimator) and end is not None:
         value, jacobian = equivariance_losses(animator, config, driving, end, generator=generator)
+    recoloring = None
     if networks.discriminator is not None:
-        adversarial, matching = judged_losses(networks.discriminator, config, driving, prediction, end)
+        if config.stabilizers.color_augmentation:
+            recoloring = draw_recoloring(driving, generator=generator)
+        seen = (driving, prediction) if recoloring is None else (recoloring(driving), recoloring(prediction))
+        adversarial, matching = judged_losses(networks.discriminator, config, *seen, end)
 
     losses = GeneratorLosses(
         perceptual=perceptual,
@@ -95,16 +99,16 @@ def generator_losses(
         adversarial=adversarial,
         feature_matching=matching,
     )
-    return GeneratorPass(losses, output, end)
+    return GeneratorPass(losses, output, end, recoloring)
 
 
 def equivariance_losses(
     animator: KeypointAnimator, config: TrainConfig, driving: Frames, end: Keypoints, *, generator: torch.Generator
 ) -> tuple[Scalar, Scalar]:
-    """Equation 7 for places and for jacobians, by one random transform of the driving frames."""
+    """Equation 7 for places and for jacobians, by one random transform of the driving frames; 0 if frozen."""
     weights, settings = config.losses, config.equivariance
     zero = end.position.new_zeros(())
-    if not (weights.equivariance_value or weights.equivariance_jacobian):
+    if config.freeze_keypoints or not (weights.equivariance_value or weights.equivariance_jacobian):
         return zero, zero
     transform = random_transform(
         driving.shape[0],
@@ -136,45 +140,6 @@ def judged_losses(
         if pixels is not None:
             adversarial = adversarial + generator_adversarial_loss(pixels, mode=config.gan_mode)
     return adversarial, feature_matching_loss(real, fake, through_real=teaches_keypoints)
-
-
-def discriminator_losses(
-    discriminator: Discriminator,
-    config: TrainConfig,
-    real_frames: Frames,
-    fake_frames: Frames,
-    keypoints: Keypoints | None,
-    mask: Mask | None,
-) -> DiscriminatorLosses:
-    """The terms of equation 4 for one batch; without a mask the consistency term is 0. Keypoints learn nothing here."""
-    keypoints = None if keypoints is None else keypoints.detach()
-    fake = discriminator(fake_frames, keypoints)
-    real = discriminator(real_frames, keypoints)
-    encoder = decoder = consistency = fake_frames.new_zeros(())
-    for real_scale, fake_scale in zip(real, fake, strict=True):
-        encoder = encoder + discriminator_adversarial_loss(real_scale.score, fake_scale.score, mode=config.gan_mode)
-        real_pixels = pixel_scores_for(real_scale, mode=config.gan_mode)
-        fake_pixels = pixel_scores_for(fake_scale, mode=config.gan_mode)
-        if real_pixels is not None and fake_pixels is not None:
-            decoder = decoder + discriminator_adversarial_loss(real_pixels, fake_pixels, mode=config.gan_mode)
-    if mask is not None and config.regularizer is not None:
-        mixed_frames = mix(real_frames, partner(config.regularizer, fake_frames), mask)
-        mixed = discriminator(mixed_frames, keypoints)[0].pixel_score
-        real_score, fake_score = real[0].pixel_score, fake[0].pixel_score
-        if mixed is None or real_score is None or fake_score is None:
-            raise ValueError("a regularizer works on pixel scores, which only the U-Net discriminator gives")
-        consistency = consistency_loss(mixed, real_score, partner(config.regularizer, fake_score), mask)
-    return DiscriminatorLosses(encoder, decoder, consistency)
-
-
-def step_mask(config: TrainConfig, epoch: int, output: AnimationOutput, *, generator: torch.Generator) -> Mask | None:
-    """The mask of this step if its coin falls so, else `None` (SPEC section 3)."""
-    if config.regularizer is None:
-        return None
-    chance = mix_probability(epoch, warmup_epochs=config.warmup_epochs, maximum=config.mixing.probability)
-    if float(torch.rand((), generator=generator)) >= chance:
-        return None
-    return draw_mask(config.regularizer, output.motion, output.prediction, generator=generator)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

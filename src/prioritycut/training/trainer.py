@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -13,11 +14,17 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 from prioritycut.losses import DiscriminatorLosses, GeneratorLosses
-from prioritycut.outputs import AnimationOutput
+from prioritycut.models.building import Model
+from prioritycut.models.discriminators import PatchDiscriminatorConfig
+from prioritycut.outputs import AnimationOutput, Frames, MotionOutput
+from prioritycut.stabilizers import ScoreAnchors
 from prioritycut.train_config import AdamConfig, OptimizerConfig, SgdConfig, TrainConfig
+from prioritycut.training.averaging import averaged_copy, decay_at, update_average
+from prioritycut.training.judging import Mixing, discriminator_losses, draw_mixing
+from prioritycut.training.maps import load_map_model
 from prioritycut.training.networks import Networks, build_networks
 from prioritycut.training.samples import sample_sheet
-from prioritycut.training.step import discriminator_losses, generator_losses, step_generator, step_mask
+from prioritycut.training.step import generator_losses, step_generator
 
 
 def learning_rate_factor(config: OptimizerConfig, epoch: int) -> float:
@@ -56,6 +63,19 @@ class Trainer:
         perceptual = None if built.perceptual is None else _placed(built.perceptual, fabric.device)
         self.networks = Networks(self.animator, self.discriminator, perceptual)
         self.modules = built.trained()
+        if config.freeze_keypoints:
+            self._detector().requires_grad_(False).eval()
+        self.average = averaged_copy(self.animator) if config.stabilizers.ema_decay else None
+        if self.average is not None:
+            self.modules["average"] = self.average
+        self.anchors: ScoreAnchors | None = None
+        if self.discriminator is not None and config.losses.lecam:
+            judge = config.discriminator
+            scales = len(judge.scales) if isinstance(judge, PatchDiscriminatorConfig) else 1
+            self.anchors = ScoreAnchors(scales).to(fabric.device)
+            self.modules["lecam"] = self.anchors
+        map_model = load_map_model(config)
+        self.map_model = None if map_model is None else _placed(map_model, fabric.device)
         self.generator_optimizer = build_optimizer(config.optimizer, animator_groups(self.animator, config.optimizer))
         self.optimizers = {"generator_optimizer": self.generator_optimizer}
         self.discriminator_optimizer: Optimizer | None = None
@@ -83,6 +103,9 @@ class Trainer:
         self.generator_optimizer.zero_grad()
         total.backward()
         self.generator_optimizer.step()
+        if self.average is not None:
+            decay = decay_at(step, config.stabilizers.ema_decay)
+            update_average(self.average, self.animator, decay=decay)
         numbers = {"loss/generator": total.item()}
         numbers |= {f"generator/{name}": value for name, value in loss_numbers(generated.losses).items()}
         numbers |= motion_numbers(generated.output)
@@ -92,9 +115,20 @@ class Trainer:
             return numbers
         discriminator.requires_grad_(True)
         fake = generated.output.prediction.detach()
-        mask = step_mask(config, epoch, generated.output, generator=generator)
+        find_motion = partial(self._motion, generated.output, source, driving)
+        mixing = draw_mixing(config, epoch, find_motion, fake, generator=generator)
         with self.fabric.autocast():
-            judged = discriminator_losses(discriminator, config, driving, fake, generated.driving_keypoints, mask)
+            judged = discriminator_losses(
+                discriminator,
+                config,
+                driving,
+                fake,
+                generated.driving_keypoints,
+                mixing,
+                step=step,
+                recoloring=generated.recoloring,
+                anchors=self.anchors,
+            )
         total = judged.total(config.losses)
         self.discriminator_optimizer.zero_grad()
         total.backward()
@@ -102,22 +136,37 @@ class Trainer:
         numbers["loss/discriminator"] = total.item()
         numbers |= {f"discriminator/{name}": value for name, value in loss_numbers(judged).items()}
         if config.regularizer is not None:
-            numbers["mix/used"] = float(mask is not None)
-            numbers["mix/area"] = 0.0 if mask is None else mask.float().mean().item()
+            numbers |= mixing_numbers(mixing)
         return numbers
+
+    @property
+    def result(self) -> Model:
+        """The animator as a checkpoint holds it: the average, where there is one."""
+        return self.animator if self.average is None else self.average
+
+    @torch.no_grad()
+    def _motion(self, output: AnimationOutput, source: Frames, driving: Frames) -> MotionOutput:
+        """The motion whose maps choose what is cut."""
+        return output.motion if self.map_model is None else self.map_model(source, driving).motion
+
+    def _detector(self) -> nn.Module:
+        return self.animator.get_submodule("kp_detector")
 
     def samples(self, pairs: Float[Tensor, "batch 2 3 height width"]) -> Float[Tensor, "3 rows cols"]:
         """What the networks make of a few pairs by now, as a sheet of pictures."""
         with self._evaluating():
-            return sample_sheet(self.networks, self.config, pairs).cpu()
+            shown = Networks(self.result, self.networks.discriminator)
+            return sample_sheet(shown, self.config, pairs).cpu()
 
     @contextmanager
     def _evaluating(self) -> Generator[None]:
         for module in self.modules.values():
             module.eval()
         yield
-        for module in self.modules.values():
-            module.train()
+        for name, module in self.modules.items():
+            module.train(name != "average")
+        if self.config.freeze_keypoints:
+            self._detector().eval()
 
     def _set_learning_rates(self, epoch: int) -> None:
         factor = learning_rate_factor(self.config.optimizer, epoch)
@@ -135,8 +184,15 @@ def _placed(network: Network, device: torch.device) -> Network:
 
 
 def loss_numbers(losses: GeneratorLosses | DiscriminatorLosses) -> dict[str, float]:
-    """The terms by name; a term that is one number a block is summed."""
-    return {name: getattr(losses, name).sum().item() for name in losses.__dataclass_fields__}
+    """The terms by name; a term that is one number a block is summed, one that a step does not have is left out."""
+    terms = {name: getattr(losses, name) for name in losses.__dataclass_fields__}
+    return {name: term.sum().item() for name, term in terms.items() if term is not None}
+
+
+def mixing_numbers(mixing: Mixing | None) -> dict[str, float]:
+    """The share of the batch that was mixed, and how much of its frames came from the fake ones."""
+    area = 0.0 if mixing is None else mixing.of(mixing.mask).float().mean().item()
+    return {"mix/used": 0.0 if mixing is None else mixing.share, "mix/area": area}
 
 
 @torch.no_grad()

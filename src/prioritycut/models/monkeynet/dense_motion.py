@@ -115,4 +115,5 @@ class DenseMotionNetwork(nn.Module):
         weights, correction = answer[:, :-2].softmax(1), answer[:, -2:].permute(0, 2, 3, 1)
         flow = (weights[..., None] * displacements(start, end)[:, :, None, None]).sum(1) + correction
         deformation = coordinate_grid(*source.shape[-2:], device=source.device) + flow
-        return DenseMotionOutput(MotionOutput(deformation, background_mask=weights[:, :1]), weights, correction)
+        motion = MotionOutput(deformation, background_mask=weights[:, :1], weights=weights)
+        return DenseMotionOutput(motion, weights, correction)
