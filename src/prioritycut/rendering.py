@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +15,12 @@ import torch
 from prioritycut.animation import Frame, MotionTransfer, animate_stream, best_start
 from prioritycut.checkpoint import load_animator, read_info
 from prioritycut.data.clips import ClipReader, ClipWriter, Fit, fit_square, open_clip, read_image, square_fit
+from prioritycut.data.stored import Say
 from prioritycut.errors import UserError
 from prioritycut.explanation import explain_frames
-from prioritycut.models.base import KeypointAnimator
+from prioritycut.models.base import Animator, KeypointAnimator
 from prioritycut.models.building import MODEL_NAMES, ModelConfig
 
-Say = Callable[[str], None]
-"""Takes one line for the user."""
 Advance = Callable[[int], None]
 """Takes the number of frames done so far."""
 
@@ -66,6 +66,100 @@ def explanation_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}-explain{output.suffix}")
 
 
+class Renderer:
+    """A checkpoint and how it animates, for one clip or many.
+
+    Attributes:
+        options: How.
+        info: What the checkpoint says of itself.
+    """
+
+    def __init__(self, options: RenderOptions, *, say: Say = lambda line: None) -> None:
+        """Look at the checkpoint; its weights are loaded when they are first needed.
+
+        Raises:
+            UserError: There is no such checkpoint, or the model or the motion knows no such option.
+        """
+        self.options, self.info = options, read_info(options.checkpoint)
+        _check_motion(options, self.info.model)
+        size, trained_on = self.info.model.frame_size, self.info.trained_on
+        say(
+            f"weights: {options.checkpoint}, trained on {trained_on} at {size}x{size}"
+            + ("; expect little of subjects that are no puppets" if trained_on == "puppets" else "")
+        )
+
+    @cached_property
+    def animator(self) -> Animator:
+        """The model, on the device of the options."""
+        return load_animator(self.options.checkpoint, self.options.device)
+
+    def fit(self, picture: Frame, name: object) -> Fit:
+        """How a picture becomes square. Raises UserError where it is smaller than the model's frames."""
+        size = self.info.model.frame_size
+        height, width = picture.shape[-2:]
+        if min(height, width) < size:
+            raise UserError(
+                f"{name}: {width}x{height} is smaller than the model's {size}x{size}; give a larger picture"
+            )
+        return square_fit(width, height, size, self.options.fit)
+
+    def render(
+        self,
+        picture: Frame,
+        fit: Fit,
+        driving: ClipReader,
+        output: Path,
+        *,
+        say: Say = lambda line: None,
+        advance: Advance = lambda done: None,
+    ) -> Rendered:
+        """Animate a picture with a clip that is open.
+
+        Args:
+            picture: RGB in [0, 1], of any size.
+            fit: How it becomes square.
+            driving: The clip that tells the motion, and whose sound is kept.
+            output: As in `render_files`, which tells the rest.
+        """
+        options, model, animator = self.options, self.info.model, self.animator
+        size = model.frame_size
+        frame = fit_square(picture, size, options.fit).to(options.device)
+        start = initial = None
+        if isinstance(animator, KeypointAnimator):
+            start = animator.detect(frame[None])
+            if options.best_frame:
+                fitted = _fitted(driving, size, options.fit)
+                number, initial = best_start(animator, frame, fitted, batch_size=options.batch_size)
+                say(f"best start: driving frame {number}")
+        sound = driving.path if options.audio and driving.has_audio else None
+        with ExitStack() as stack:
+            explaining = None
+            if options.explain:
+                place = explanation_path(output)
+                explaining = stack.enter_context(ClipWriter(place, rate=driving.rate, audio_from=sound))
+            # Entered last, so finished first: no explanation is left without its result.
+            writer = stack.enter_context(ClipWriter(output, rate=driving.rate, audio_from=sound))
+            stream = animate_stream(
+                animator,
+                frame,
+                _fitted(driving, size, options.fit),
+                transfer=options.transfer,
+                initial=initial,
+                batch_size=options.batch_size,
+            )
+            for batch in stream:
+                for made in without_padding(batch.output.prediction, fit):
+                    writer.write(made)
+                if explaining is not None:
+                    for panels in explain_frames(frame, start, batch, align_corners=model.align_corners):
+                        explaining.write(panels)
+                advance(writer.frame_count)
+            audio_kept = writer.audio_kept
+            count = writer.frame_count
+        explanation = explanation_path(output) if options.explain else None
+        return Rendered(output, explanation, count, driving.rate, audio_kept)
+
+
 def render_files(
     source: Path,
     driving: Path,
@@ -94,55 +188,14 @@ def render_files(
     """
     made = [output, explanation_path(output)] if options.explain else [output]
     _keep_inputs(made, source, driving)
-    info = read_info(options.checkpoint)
-    _check_motion(options, info.model)
-    size = info.model.frame_size
-    say(
-        f"weights: {options.checkpoint}, trained on {info.trained_on} at {size}x{size}"
-        + ("; expect little of subjects that are no puppets" if info.trained_on == "puppets" else "")
-    )
+    renderer = Renderer(options, say=say)
     picture = read_image(source, frame=options.source_frame)
-    height, width = picture.shape[-2:]
-    if min(height, width) < size:
-        raise UserError(f"{source}: {width}x{height} is smaller than the model's {size}x{size}; give a larger picture")
-    fit = square_fit(width, height, size, options.fit)
+    fit = renderer.fit(picture, source)
     say(f"source: {fit.describe()}")
-
-    with open_clip(driving) as reader, ExitStack() as stack:
+    with open_clip(driving) as reader:
+        size = renderer.info.model.frame_size
         say(f"driving: {square_fit(reader.width, reader.height, size, options.fit).describe()}")
-        animator = load_animator(options.checkpoint, options.device)
-        frame = fit_square(picture, size, options.fit).to(options.device)
-        start = initial = None
-        if isinstance(animator, KeypointAnimator):
-            start = animator.detect(frame[None])
-            if options.best_frame:
-                fitted = _fitted(reader, size, options.fit)
-                number, initial = best_start(animator, frame, fitted, batch_size=options.batch_size)
-                say(f"best start: driving frame {number}")
-        sound = driving if options.audio and reader.has_audio else None
-        explaining = None
-        if options.explain:
-            explaining = stack.enter_context(ClipWriter(explanation_path(output), rate=reader.rate, audio_from=sound))
-        # Entered last, so finished first: no explanation is left without its result.
-        writer = stack.enter_context(ClipWriter(output, rate=reader.rate, audio_from=sound))
-        stream = animate_stream(
-            animator,
-            frame,
-            _fitted(reader, size, options.fit),
-            transfer=options.transfer,
-            initial=initial,
-            batch_size=options.batch_size,
-        )
-        for batch in stream:
-            for made in without_padding(batch.output.prediction, fit):
-                writer.write(made)
-            if explaining is not None:
-                for panels in explain_frames(frame, start, batch, align_corners=info.model.align_corners):
-                    explaining.write(panels)
-            advance(writer.frame_count)
-        audio_kept = writer.audio_kept
-        count = writer.frame_count
-    return Rendered(output, explanation_path(output) if options.explain else None, count, reader.rate, audio_kept)
+        return renderer.render(picture, fit, reader, output, say=say, advance=advance)
 
 
 def _check_motion(options: RenderOptions, model: ModelConfig) -> None:

@@ -8,11 +8,12 @@ from typing import Literal
 
 from prioritycut.animation import MotionTransfer
 from prioritycut.checkpoint import import_checkpoint, save_animator
-from prioritycut.cli.console import Device, find_device, out, progress
+from prioritycut.cli.console import Device, find_device, out, progress, say
 from prioritycut.data.clips import open_clip
 from prioritycut.data.synthesis import write_puppets
 from prioritycut.errors import UserError
 from prioritycut.models.building import MODEL_NAMES
+from prioritycut.pair_rendering import render_pairs
 from prioritycut.published import PublishedModel
 from prioritycut.rendering import RenderOptions, render_files
 
@@ -71,6 +72,58 @@ def animate_command(
     out.print(f"wrote {made.output}: {made.frames} frames at {float(made.rate):g} a second, {sound}")
     if made.explanation is not None:
         out.print(f"wrote {made.explanation}: how each frame came about")
+
+
+def animate_pairs_command(
+    dataset: str,
+    output: Path,
+    /,
+    *,
+    pairs: Path | None = None,
+    checkpoint: str = "puppets",
+    motion: Literal["relative", "absolute"] = "relative",
+    adapt_scale: bool = False,
+    best_frame: bool = False,
+    explain: bool = False,
+    audio: bool = True,
+    fit: Literal["pad", "crop"] = "pad",
+    device: Device = "auto",
+    batch_size: int = 8,
+) -> None:
+    """Animate pairs of a data set's test clips: a frame of one, moved by another. Killed and repeated, it goes on.
+
+    Args:
+        dataset: A folder of clips or of tar shards, with or without train/ and test/, or the address of shards.
+        output: Folder for one clip a pair, SOURCE-DRIVING.mp4; those that are there already are kept.
+        pairs: A list of pairs as they are published: CSV with the columns distance, source, driving, frame. Without it
+            up to 50 pairs of the first 50 test clips are drawn (seed 0).
+        checkpoint: A .safetensors file, a run folder, or the name of shipped weights.
+        motion: relative adds the driving motion to the picture's own pose, which needs a model with keypoints; absolute
+            takes the driving pose.
+        adapt_scale: Scale relative motion by the size of the source object next to the driving one.
+        best_frame: Start relative motion from the driving frame whose pose is nearest to the picture's, not the first.
+        explain: Write a second clip a pair with keypoints, maps and the cut mask.
+        audio: Keep the driving clips' sound.
+        fit: Frames that are not square: pad shows the model all of them, crop their middle.
+        device: Where to run; auto takes a GPU if there is one.
+        batch_size: Driving frames at a time.
+    """
+    options = RenderOptions(
+        checkpoint=checkpoint,
+        transfer=MotionTransfer(relative=motion == "relative", adapt_scale=adapt_scale),
+        best_frame=best_frame,
+        explain=explain,
+        audio=audio,
+        fit=fit,
+        device=find_device(device),
+        batch_size=batch_size,
+    )
+    with progress("animating pairs") as advance:
+        done = render_pairs(dataset, output, options, listed=pairs, say=say, advance=advance)
+    say(
+        f"wrote {output}: {done.made} made, {done.kept} there already, {len(done.faults)} not rendered, "
+        f"{done.left_out} rows left out"
+    )
 
 
 def import_checkpoint_command(

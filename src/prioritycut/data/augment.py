@@ -6,6 +6,7 @@ import colorsys
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,26 +22,63 @@ class Augmentation:
     """Chance that source and driving change places."""
     horizontal_flip: float = 0.5
     """Chance of a mirror image, drawn where there was no time flip."""
+    resize: tuple[float, float] = (1.0, 1.0)
+    """Frames grow by a factor drawn from this range, and a random crop brings them back to their size. A factor below
+    1 shrinks them instead, and their edge is repeated around them. 1 to 1 is off."""
     jitter: float = 0.1
     """Brightness, contrast and saturation change by up to this share, hue by up to this part of the wheel."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        for name in ("time_flip", "horizontal_flip", "jitter"):
+            value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} must lie in [0, 1], got {value}")
+        smallest, largest = self.resize
+        if not 0.1 <= smallest <= largest <= 10.0:
+            raise ValueError(f"resize must be a range from low to high in [0.1, 10], got {smallest} to {largest}")
 
 
 def augment_pair(pair: Pair, augmentation: Augmentation, *, generator: torch.Generator) -> Pair:
-    """Flip in time, else mirror; then jitter colours in random order.
+    """Flip in time, else mirror; then resize and crop; then jitter colours in random order.
 
-    Source: FOMM's published augmentation.
+    Resizing and jitter draw nothing from the generator while they are off.
+
+    Source: FOMM's published augmentation (SPEC 7.1).
     """
     first, second = torch.rand(2, generator=generator).tolist()
     if first < augmentation.time_flip:
         pair = pair.flip(0)
     elif second < augmentation.horizontal_flip:
         pair = pair.flip(-1)
+    if augmentation.resize != (1.0, 1.0):
+        pair = resize_and_crop(pair, augmentation.resize, generator=generator)
     return jitter_colours(pair, augmentation.jitter, generator=generator) if augmentation.jitter > 0 else pair
+
+
+def resize_and_crop(pair: Pair, factors: tuple[float, float], *, generator: torch.Generator) -> Pair:
+    """Resize by a random factor, anti-aliased, then cut a random window of the former size.
+
+    Along a side that became smaller the frames stay whole, in the middle, and their edge is repeated around them; an
+    odd pixel goes to the right or the bottom.
+
+    Args:
+        pair: Both frames get the same factor and the same window.
+        factors: Smallest and largest factor; the one that is used is uniform between them, and the same for height and
+            width up to rounding to whole pixels.
+        generator: Draws the factor and the window.
+    """
+    share, *places = torch.rand(3, generator=generator).tolist()
+    factor = factors[0] + share * (factors[1] - factors[0])
+    height, width = pair.shape[-2:]
+    rows, columns = (max(1, round(side * factor)) for side in (height, width))
+    pair = F.interpolate(pair, size=(rows, columns), mode="bilinear", antialias=True, align_corners=False)
+    lower, narrower = max(0, height - rows), max(0, width - columns)
+    edges = (narrower // 2, narrower - narrower // 2, lower // 2, lower - lower // 2)
+    pair = F.pad(pair, edges, mode="replicate")
+    # A place lies in [0, 1), so every window is equally likely.
+    top = int(places[0] * (1 + max(0, rows - height)))
+    left = int(places[1] * (1 + max(0, columns - width)))
+    return pair[..., top : top + height, left : left + width]
 
 
 def jitter_colours(pair: Pair, amount: float, *, generator: torch.Generator) -> Pair:

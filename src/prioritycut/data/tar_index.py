@@ -19,7 +19,7 @@ from prioritycut.data.index import index_clip
 from prioritycut.errors import UserError
 
 SHARD_INDEX_NAME = "index.jsonl"
-"""In a folder of shards that this package made: one `ShardEntry` a line, written once all shards are whole."""
+"""In a folder of shards that this package made: one `ShardEntry` a line, rewritten after each shard that is whole."""
 
 Member: TypeAlias = tuple[str, int, int]
 """File name in the tar, where its content begins, bytes."""
