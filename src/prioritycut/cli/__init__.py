@@ -7,9 +7,21 @@ from collections.abc import Sequence
 
 import tyro
 
-from prioritycut.cli.animating import animate_command, import_checkpoint_command, synthesize_command
+from prioritycut.cli.animating import (
+    animate_command,
+    animate_pairs_command,
+    import_checkpoint_command,
+    synthesize_command,
+)
 from prioritycut.cli.evaluating import evaluate_command, figure_command, report_command, score_command
-from prioritycut.cli.training import presets_command, train_command, train_detectors_command, train_from
+from prioritycut.cli.preprocessing import PREPROCESS_COMMANDS, PREPROCESS_HELP, preprocess_command
+from prioritycut.cli.training import (
+    preset_for,
+    presets_command,
+    train_command,
+    train_detectors_command,
+    train_from,
+)
 from prioritycut.errors import UserError
 from prioritycut.presets import PRESETS
 
@@ -18,12 +30,14 @@ ERROR, INTERRUPTED = 2, 130
 
 COMMANDS = {
     "animate": animate_command,
+    "animate-pairs": animate_pairs_command,
     "train": train_command,
     "evaluate": evaluate_command,
     "score": score_command,
     "report": report_command,
     "figure": figure_command,
     "presets": presets_command,
+    "preprocess": preprocess_command,
     "synthesize": synthesize_command,
     "train-detectors": train_detectors_command,
     "import-checkpoint": import_checkpoint_command,
@@ -35,10 +49,15 @@ def run(arguments: Sequence[str]) -> None:
     if len(arguments) > 1 and arguments[0] == "train" and arguments[1] in PRESETS:
         # The preset gives the defaults that the remaining options change.
         tyro.cli(
-            train_from(PRESETS[arguments[1]]),
+            train_from(preset_for(PRESETS[arguments[1]], arguments)),
             prog=f"prioritycut train {arguments[1]}",
             args=list(arguments[2:]),
             config=(tyro.conf.AvoidSubcommands,),
+        )
+        return
+    if len(arguments) > 1 and arguments[0] == "preprocess":
+        tyro.extras.subcommand_cli_from_dict(
+            PREPROCESS_COMMANDS, prog="prioritycut preprocess", args=list(arguments[1:]), description=PREPROCESS_HELP
         )
         return
     tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="prioritycut", args=list(arguments))

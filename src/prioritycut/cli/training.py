@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from prioritycut.cli.console import out, progress, progress_out
 from prioritycut.configuration import config_to_json
+from prioritycut.data.datasets import FolderData, PuppetData
 from prioritycut.detector_training import DetectorTraining, measure_detectors, train_detectors
 from prioritycut.errors import UserError
 from prioritycut.files import write_text
@@ -71,6 +73,17 @@ def train_from(preset: TrainConfig) -> Callable[..., None]:
         out.print(f"wrote {made}; animate with --checkpoint {output}; numbers and samples are in {output}")
 
     return command
+
+
+def preset_for(preset: TrainConfig, arguments: Sequence[str]) -> TrainConfig:
+    """The preset, with clips for its puppets where the arguments name some by --data.root.
+
+    The small networks of the puppets' presets learn other data too, and a person who names a folder means it.
+    """
+    names_clips = any(argument.split("=")[0] == "--data.root" for argument in arguments)
+    if names_clips and isinstance(preset.data, PuppetData):
+        return replace(preset, data=FolderData())
+    return preset
 
 
 def train_command(

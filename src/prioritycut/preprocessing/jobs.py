@@ -15,6 +15,9 @@ from prioritycut.preprocessing.settings import ClipSettings
 
 Subject: TypeAlias = Literal["face", "person", "whole"]
 
+Camera: TypeAlias = Literal["main", "aux1"]
+"""Of the two that watch the robot."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipRequest:
@@ -51,6 +54,8 @@ class ListedVideo:
         address: Where it is downloaded from; `None` where `path` is given.
         path: Where it already lies.
         min_size: A box whose longer side has fewer pixels than this, in the video as it is, is too small.
+        leaving: What becomes of a box that leaves the list's own frame, as 4% of VoxCeleb's do at the bottom: it is
+            dropped, or cut at the frame's edge and stretched, as the list's authors did.
         cookies: A browser's cookies.txt for sites that ask for a login.
         keep: Folder that downloaded videos are kept in; `None` removes them once they are cut.
     """
@@ -60,6 +65,7 @@ class ListedVideo:
     address: str | None = None
     path: Path | None = None
     min_size: int
+    leaving: Literal["drop", "cut"] = "drop"
     cookies: Path | None = None
     keep: Path | None = None
 
@@ -73,7 +79,7 @@ class TrackedVideo:
         path: Where it lies.
         partition: Where its clips belong.
         subject: What is followed; whole takes the middle square of every frame.
-        min_frames: Shorter clips are dropped; `None` takes the subject's own rule (64, 128, 2 frames).
+        min_frames: Shorter clips are dropped; `None` takes the subject's own rule (64, 64, 2 frames).
         max_frames: Longer ones are cut in two.
         min_size: A box whose longer side has fewer pixels than this is too small.
         leaving: What becomes of a square that leaves the frame: drop it, or shift it inside.
@@ -105,7 +111,7 @@ class RobotRecords:
     path: Path
     partition: Partition
     first: int
-    camera: Literal["main", "aux1"] = "main"
+    camera: Camera = "main"
 
 
 Work: TypeAlias = ListedVideo | TrackedVideo | RobotRecords

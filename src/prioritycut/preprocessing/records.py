@@ -9,6 +9,8 @@ from prioritycut.preprocessing.boxes import Box
 
 Partition: TypeAlias = Literal["train", "test"]
 
+PARTITIONS: tuple[Partition, ...] = ("train", "test")
+
 Outcome: TypeAlias = Literal[
     "made",
     "private",
@@ -31,12 +33,13 @@ class ClipRecord:
     """One clip's fate.
 
     Attributes:
-        clip: Its name without suffix, unique in the data set.
+        clip: Its name without suffix, unique in its part of the data set.
         video: What it was cut from: a video's id, or its path below the folder that was given.
         partition: Where it belongs.
         outcome: What became of it.
         reason: Why, in the words of the tool that said so, on one line; empty where it was made.
-        file: Where it lies below the output folder; `None` unless it was made.
+        file: Where it lies below the output folder, a packed one as PARTITION/SHARD.tar#NAME.mp4; `None` unless it was
+            made.
         start, end: Frames of the video, `end` not included; `None` where it was never read.
         box: What was cut out, in pixels of the upright video; `None` where it was never known.
         video_width, video_height: Of the video, upright.
@@ -46,6 +49,7 @@ class ClipRecord:
         bytes: Of all its files.
         hash: Of their content (BLAKE2b, 128 bits, in hexadecimal; a folder's files one after another by name).
         settings: Digest of the settings that it was made with, as `preprocess.json` states it.
+        attempt: Which try at its video this is of, from 1 on; each replaces all records of the tries before it.
         seconds: What the video's clips took together, download included. A time, so no two runs agree on it.
         finished: When, in UTC (ISO 8601). A time likewise.
     """
@@ -67,6 +71,7 @@ class ClipRecord:
     bytes: int = 0
     hash: str | None = None
     settings: str = ""
+    attempt: int = 1
     seconds: float = 0.0
     finished: str = ""
 
