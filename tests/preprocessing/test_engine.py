@@ -41,6 +41,7 @@ def test_no_process_and_two_give_the_same_files_and_manifest_lines(tmp_path: Pat
         assert path.read_bytes() == (tmp_path / "2" / "train" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_killed_process_takes_nothing_with_it_and_a_video_that_kills_each_is_put_down_as_corrupt(
     tmp_path: Path,
 ) -> None:

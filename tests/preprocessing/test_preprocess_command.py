@@ -310,15 +310,14 @@ main()
 """
 
 
-def test_a_disk_that_takes_no_more_ends_it_in_one_line(videos: Path, tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_more_ends_it_in_one_line(run: Run, videos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ["folder", str(videos), str(out), *map(str, WHOLE)]
-    done = subprocess.run([sys.executable, "-c", LIMITED, *command], capture_output=True, text=True)
+    command = ("folder", videos, out, *WHOLE)
+    done = subprocess.run([sys.executable, "-c", LIMITED, *map(str, command)], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "disk" in done.stderr
     assert not (out / ".work").exists()
     assert all(path.stat().st_size <= 2000 for path in out.rglob("*") if path.is_file())
-    done = subprocess.run([sys.executable, "-m", "prioritycut", "preprocess", *command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert run(*command)[0] == 0
     assert [record["outcome"] for record in records(out)].count("made") == 3

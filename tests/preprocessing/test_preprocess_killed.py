@@ -35,8 +35,8 @@ MATERIAL = [
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Videos to work at for some seconds, by what they are."""
     drawn, real = (tmp_path_factory.mktemp(name) for name in ("drawn", "real"))
-    for number in range(24):
-        write_brightening_video(drawn / f"video{number:02d}.mp4", 200 + 10 * number, width=256, height=192)
+    for number in range(12):
+        write_brightening_video(drawn / f"video{number:02d}.mp4", 60 + 8 * number, width=256, height=192)
     (drawn / "broken.mp4").write_bytes(b"no video")
     for name in SHORTEST if REAL.is_dir() else ():
         (real / f"{name}.mp4").symlink_to(REAL / f"{name}.mp4")
@@ -78,13 +78,12 @@ def kill_after(process: subprocess.Popen[bytes], output: Path, seconds: float, *
     while not (output / ".work").exists() and process.poll() is None:
         time.sleep(0.01)
     time.sleep(seconds)
-    still_at_work = process.poll() is None
-    if with_children:
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
-    return still_at_work
+    if process.poll() is None:
+        if with_children:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    return process.wait() == -signal.SIGKILL
 
 
 @pytest.mark.slow
@@ -153,6 +152,17 @@ def test_two_commands_at_once_share_the_work_and_end_as_one(folders: dict[str, P
     assert_same(tmp_path / "both", tmp_path / "alone")
 
 
+def no_process_left(group: int) -> bool:
+    """Whether a group of processes is empty, or soon is: Python's keeper of shared names ends a moment after all."""
+    for _ in range(40):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_with_all_its_processes_and_says_how_far_it_got(
     folders: dict[str, Path], tmp_path: Path
@@ -175,11 +185,10 @@ def test_ctrl_c_ends_it_at_once_with_all_its_processes_and_says_how_far_it_got(
     assert process.returncode == 130
     assert said == ""
     assert complaint.startswith("prioritycut: stopped after ")
-    assert complaint.endswith(" of 25 videos; repeat the command to go on\n")
+    assert complaint.endswith(" of 13 videos; repeat the command to go on\n")
     assert complaint.count("\n") == 1
     assert not (output / ".work").exists()
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    assert no_process_left(process.pid)
     run(folders["drawn"], output, *WHOLE, *WORKERS)
     run(folders["drawn"], tmp_path / "unbroken", *WHOLE, *WORKERS)
     assert_same(output, tmp_path / "unbroken")

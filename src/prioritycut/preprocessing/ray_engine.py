@@ -38,7 +38,7 @@ def run_on_ray(tasks: Sequence[Task], act: Callable[[Task], Report], workers: in
     with _connected(ray, workers), _quiet(ray):
         # A block a task: a process is given its next one when it has done the last.
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            partial(_act_on_row, act), compute=ray.data.TaskPoolStrategy(size=workers or None)
+            partial(_act_on_row, act), compute=ray.data.TaskPoolStrategy(size=min(workers, len(tasks)) or None)
         )
         try:
             for row in results.iter_rows():
