@@ -47,10 +47,13 @@ picture: $(VENV)/installed  ## the README's picture, by the shipped weights
 five: $(VENV)/installed  ## train the paper's five systems small, and compare them (hours; see the script)
 	BIN=$(BIN) examples/train_five.sh
 
-bench: $(VENV)/tools  ## speed and memory of training and animation
+bench: $(VENV)/tools  ## speed and memory of training, animation, metrics and data
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/animation.py
 	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/data.py pairs
+	$(BIN)/python benchmarks/data.py feeding
+	$(BIN)/python benchmarks/preprocessing.py
 
 clean:
 	rm -rf $(OUT) .pytest_cache .ruff_cache
