@@ -473,3 +473,23 @@ def test_the_layout_of_a_data_set_leads_to_its_shards(indexed):
     with serving(indexed) as server:
         for root in (str(indexed), server.address):
             assert len(open_split(root, "test")) == 6
+
+
+def test_a_loose_clip_beside_indexed_shards_does_not_hide_them(indexed, videos, said):
+    names = [clip.name for clip in open_split(str(indexed), "train")]
+    (indexed / "train" / "stray.mp4").write_bytes(next(videos.rglob("*.mp4")).read_bytes())
+    assert [clip.name for clip in open_split(str(indexed), "train", say=said.append)] == names
+    assert len(said) == 1
+    assert said[0].startswith("1 clip beside the shards in ")
+
+
+def test_bytes_of_another_clip_in_the_same_place_are_refused(indexed):
+    lines = [json.loads(line) for line in (indexed / "train" / "index.jsonl").read_text().splitlines()]
+    _, start, size = lines[0]["members"][0]
+    shard = indexed / "train" / lines[0]["shard"]
+    content = bytearray(shard.read_bytes())
+    content[start + size - 1] ^= 1  # its size stays, and a decoder would bear it
+    shard.write_bytes(content)
+    clip = next(each for each in opened(indexed) if each.name == lines[0]["name"])
+    with pytest.raises(DamagedClipError, match="other bytes than its index says"):
+        clip.frames([0])

@@ -19,6 +19,9 @@ from prioritycut.errors import UserError
 CLIP_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp", ".png", ".jpg", ".jpeg"})
 """Files that are taken for clips; a picture is animated, or a strip of frames side by side."""
 
+SHARD_INDEX_NAME = "index.jsonl"
+"""In a folder of shards that this package made: one `ShardEntry` a line, rewritten after each shard that is whole."""
+
 MANIFEST_NAME = "manifest.jsonl"
 """In the root of a data set that was made from videos: what became of each clip, one JSON object a line."""
 
@@ -154,6 +157,7 @@ def open_split(
     if _lies_in_shards(root, split):
         clips = _open_shards(root, split, say, advance)
         _say_missing(root, root, split, len(clips), say)
+        _say_loose(root, split, say)
         return clips
     paths = split_clips(Path(root), split)
     folder = paths[0].parent
@@ -172,8 +176,15 @@ def _lies_in_shards(root: str, split: Split) -> bool:
     if is_address(root) or (root.endswith(".tar") and not Path(root).is_dir()):
         return True
     folder = split_folder(Path(root), split)
-    # Beside clips, a tar is what they came out of.
-    return bool(shards_in(folder)) and not clips_in(folder)
+    # Beside clips, a tar without an index of ours is what they came out of.
+    return bool(shards_in(folder)) and ((folder / SHARD_INDEX_NAME).is_file() or not clips_in(folder))
+
+
+def _say_loose(root: str, split: Split, say: Say) -> None:
+    loose = clips_in(split_folder(Path(root), split)) if Path(root).is_dir() else []
+    if loose:
+        way_out = "repeat `prioritycut preprocess` to pack what it made"
+        say(f"{_clips(len(loose))} beside the shards in {loose[0].parent}, left out; {way_out}")
 
 
 def _open_shards(root: str, split: Split, say: Say, advance: Advance) -> list[StoredClip]:

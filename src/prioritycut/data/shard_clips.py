@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 
@@ -102,6 +103,8 @@ class ShardClip:
         """Any of its frames; see `StoredClip`."""
         if self.facts.kind == "video":
             [content] = self._contents(self.members)
+            if self.facts.hash and blake2b(content, digest_size=16).hexdigest() != self.facts.hash:
+                raise DamagedClipError(f"{self.shard.name}/{self.name}: other bytes than its index says; copy it anew")
             try:
                 return read_video_frames(Path(self.name), BytesIO(content), self.facts, numbers)
             except UserError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from prioritycut.data.layout import is_address, random_part, shards_in, split_folder
+from prioritycut.data.layout import SHARD_INDEX_NAME, is_address, random_part, shards_in, split_folder
 from prioritycut.data.remote import (
     MissingFileError,
     cache_folder,
@@ -27,7 +27,6 @@ from prioritycut.data.remote import (
 from prioritycut.data.shard_clips import Shard, ShardClip
 from prioritycut.data.stored import Advance, DamagedClipError, Say, Split, StoredClip
 from prioritycut.data.tar_index import (
-    SHARD_INDEX_NAME,
     Member,
     ShardEntry,
     entry_from_json,

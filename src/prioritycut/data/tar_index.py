@@ -18,9 +18,6 @@ from prioritycut.data.facts import ClipFacts
 from prioritycut.data.index import index_clip
 from prioritycut.errors import UserError
 
-SHARD_INDEX_NAME = "index.jsonl"
-"""In a folder of shards that this package made: one `ShardEntry` a line, rewritten after each shard that is whole."""
-
 Member: TypeAlias = tuple[str, int, int]
 """File name in the tar, where its content begins, bytes."""
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import get_args
 
 from prioritycut.data.index import index_clip
+from prioritycut.data.layout import SHARD_INDEX_NAME
 from prioritycut.data.stored import Advance, Say, say_nothing_of_progress
 from prioritycut.data.tar_index import (
-    SHARD_INDEX_NAME,
     Member,
     ShardEntry,
     entry_from_json,
